@@ -1,0 +1,164 @@
+"""What every aggregate and every event is made of: facts, data subjects, personal fields, time.
+
+Nothing here does I/O, reads a clock or knows cryptography. Personal fields hold clear values only while
+a command decides; everything read back from the log holds `Sealed` handles until a reader unseals them.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated, Any, ClassVar, TypeAlias, TypeVar
+from uuid import UUID
+
+from eventsourcing.domain import BaseAggregate, CanInitAggregate, CanMutateAggregate
+from eventsourcing.utils import register_topic
+from pydantic import BaseModel, ConfigDict
+
+T = TypeVar("T")
+
+
+class Category(StrEnum):
+    """What kind of personal data a field holds: each subject has one key for each category."""
+
+    IDENTITY = "identity"
+    CONTACT = "contact"
+    CONVERSATION = "conversation"
+    BEHAVIOUR = "behaviour"
+    FINANCIAL = "financial"
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """A personal value in its box, unread: which box of which event, and the field inside it.
+
+    `box` is the AES-256-GCM ciphertext with its nonce in front. The other fields are the box's
+    associated data, so that a handle can be stored in a view and still be opened in its own place.
+    """
+
+    subject_id: UUID
+    category: Category
+    fingerprint: str
+    box: str
+    field: str
+    originator_id: UUID
+    originator_version: int
+    topic: str
+    event_id: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class Erased:
+    """Stands where a personal value was, once the key of its subject and category is destroyed."""
+
+    category: Category
+
+
+@dataclass(frozen=True, slots=True)
+class PersonalData:
+    """Marks a personal field: its category, and the field of the event that names its data subject."""
+
+    category: Category
+    subject: str = "subject_id"
+
+
+@dataclass(frozen=True, slots=True)
+class DataSubjectId:
+    """Marks the field that names a data subject of the event."""
+
+
+@dataclass(frozen=True, slots=True)
+class PublicData:
+    """Marks a field that holds nothing about a person."""
+
+
+DataSubject: TypeAlias = Annotated[UUID, DataSubjectId()]
+"""The id of a data subject: a pseudonym, public, whose keys seal the personal fields of the event."""
+
+Public = Annotated[T, PublicData()]
+Identity = Annotated[T | Sealed | Erased | None, PersonalData(Category.IDENTITY)]
+Contact = Annotated[T | Sealed | Erased | None, PersonalData(Category.CONTACT)]
+Conversation = Annotated[T | Sealed | Erased | None, PersonalData(Category.CONVERSATION)]
+
+_moment: ContextVar[datetime] = ContextVar("moment")
+
+
+@contextmanager
+def happening_at(moment: datetime) -> Iterator[None]:
+    """Say when the decisions inside the block happened in the business's time (`occurred_at`).
+
+    Deciding outside such a block raises `LookupError`: the domain has no clock of its own.
+    """
+    token = _moment.set(moment)
+    try:
+        yield
+    finally:
+        _moment.reset(token)
+
+
+class DomainError(Exception):
+    """A refusal: the rule that the command would break. `subject` is the id of what refused."""
+
+    def __init__(self, subject: UUID | str, detail: str | None = None) -> None:
+        self.subject = subject
+        self.detail = detail or (type(self).__doc__ or "").strip().splitlines()[0]
+        super().__init__(f"{self.detail} ({subject})")
+
+
+class Event(BaseModel, CanMutateAggregate[UUID]):
+    """A fact about one aggregate. TOPIC is its stored name: never reuse it.
+
+    `timestamp` is when it happened in the business's time. Each further field is `Public`, a
+    `DataSubject`, or personal (`Identity`, `Contact`, `Conversation`).
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    TOPIC: ClassVar[str]
+    class_version: ClassVar[int] = 1
+
+    originator_id: UUID
+    originator_version: int
+    timestamp: datetime
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
+        super().__pydantic_init_subclass__(**kwargs)
+        if "TOPIC" in cls.__dict__:
+            register_topic(cls.TOPIC, cls)
+
+    @staticmethod
+    def create_timestamp() -> datetime:
+        return _moment.get()
+
+    def apply(self, aggregate: Any) -> None:
+        aggregate.evolve(self)
+
+    @property
+    def record_subject(self) -> UUID:
+        """The subject whose key seals what is written about the event itself, such as its reason."""
+        subject: UUID = getattr(self, "subject_id")  # noqa: B009
+        return subject
+
+
+class Created(Event, CanInitAggregate[UUID]):
+    """The first fact of an aggregate."""
+
+    originator_topic: str
+
+
+class Aggregate(BaseAggregate[UUID]):
+    """A consistency boundary: its methods decide, `evolve` remembers what later decisions need.
+
+    `subject_id` is the data subject of the record; it goes into every event the aggregate triggers.
+    """
+
+    subject_id: UUID
+
+    def trigger_event(self, event_class: type[CanMutateAggregate[UUID]], **kwargs: Any) -> None:
+        super().trigger_event(event_class, subject_id=self.subject_id, **kwargs)
+
+    def evolve(self, event: Event) -> None:
+        """Assign what the event says. Never refuses, never looks at a clock, never calls out."""
+        raise NotImplementedError

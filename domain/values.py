@@ -1,0 +1,187 @@
+"""The values events are made of: money, contact details, codes and the words of the business.
+
+Text values are `str` subclasses that validate once: a value that is already of its type passes unread.
+"""
+
+from decimal import Decimal
+from enum import StrEnum
+from typing import Annotated, Any, Self
+
+import phonenumbers
+import pycountry
+from email_validator import EmailNotValidError, validate_email
+from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler
+from pydantic_core import CoreSchema, core_schema
+
+
+class CheckedText(str):
+    """Text that holds to a rule: `check` returns its canonical form, or raises `ValueError`."""
+
+    __slots__ = ()
+
+    @classmethod
+    def check(cls, text: str) -> str:
+        raise NotImplementedError
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """The canonical value; `ValueError` says the rule that `text` breaks, never the text."""
+        return text if isinstance(text, cls) else cls(cls.check(text))
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_after_validator_function(cls.parse, core_schema.str_schema())
+
+
+class EmailAddress(CheckedText):
+    """An address of RFC 5321 / 6531, its domain in lower case. Deliverability is not asked."""
+
+    @classmethod
+    def check(cls, text: str) -> str:
+        try:
+            return validate_email(text, check_deliverability=False).normalized
+        except EmailNotValidError as error:
+            raise ValueError("not an e-mail address") from error
+
+
+class PhoneNumber(CheckedText):
+    """A number in ITU-T E.164 form, such as +442079460000; input needs its country code."""
+
+    @classmethod
+    def check(cls, text: str) -> str:
+        try:
+            number = phonenumbers.parse(text, None)
+        except phonenumbers.NumberParseException as error:
+            raise ValueError("not a phone number with its country code") from error
+        if not phonenumbers.is_possible_number(number):
+            raise ValueError("not a possible phone number of its country")
+        return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+
+
+class CountryCode(CheckedText):
+    """An ISO 3166-1 alpha-2 code, in capitals."""
+
+    @classmethod
+    def check(cls, text: str) -> str:
+        code = text.upper()
+        if len(code) != 2 or pycountry.countries.get(alpha_2=code) is None:
+            raise ValueError("not an ISO 3166-1 alpha-2 country code")
+        return code
+
+
+class CurrencyCode(CheckedText):
+    """An ISO 4217 alphabetic code, in capitals."""
+
+    @classmethod
+    def check(cls, text: str) -> str:
+        code = text.upper()
+        if len(code) != 3 or pycountry.currencies.get(alpha_3=code) is None:
+            raise ValueError("not an ISO 4217 currency code")
+        return code
+
+
+class Money(BaseModel):
+    """An exact amount of one currency: decimal, at most 4 places and 18 digits, never a float."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    amount: Annotated[Decimal, Field(max_digits=18, decimal_places=4, allow_inf_nan=False)]
+    currency: CurrencyCode
+
+
+class CustomerKind(StrEnum):
+    """A customer is a person, or an organisation with contact persons."""
+
+    PERSON = "person"
+    ORGANISATION = "organisation"
+
+
+class LawfulBasis(StrEnum):
+    """Why personal data may be held: GDPR, article 6(1), points (a) to (f)."""
+
+    CONSENT = "consent"
+    CONTRACT = "contract"
+    LEGAL_OBLIGATION = "legal_obligation"
+    VITAL_INTERESTS = "vital_interests"
+    PUBLIC_TASK = "public_task"
+    LEGITIMATE_INTERESTS = "legitimate_interests"
+
+
+class ErasureGround(StrEnum):
+    """Why a person is erased: GDPR, article 17(1), points (a) to (f)."""
+
+    NO_LONGER_NECESSARY = "no_longer_necessary"
+    CONSENT_WITHDRAWN = "consent_withdrawn"
+    OBJECTION = "objection"
+    UNLAWFUL_PROCESSING = "unlawful_processing"
+    LEGAL_OBLIGATION = "legal_obligation"
+    CHILD_INFORMATION_SOCIETY_SERVICE = "child_information_society_service"
+
+
+class Stage(StrEnum):
+    """How far a lead has come."""
+
+    NEW = "new"
+    ENGAGED = "engaged"
+    QUALIFIED = "qualified"
+    PROPOSED = "proposed"
+    WON = "won"
+    LOST = "lost"
+    DISQUALIFIED = "disqualified"
+
+
+class LossReason(StrEnum):
+    """Why a sale was lost."""
+
+    PRICE = "price"
+    COMPETITOR = "competitor"
+    NO_BUDGET = "no_budget"
+    NO_DECISION = "no_decision"
+    TIMING = "timing"
+    NOT_STATED = "not_stated"
+    OTHER = "other"
+
+
+class Channel(StrEnum):
+    """How a customer reached us, or we them."""
+
+    EMAIL = "email"
+    PHONE = "phone"
+    CHAT = "chat"
+    WEB = "web"
+    IN_PERSON = "in_person"
+    OTHER = "other"
+
+
+class Level(StrEnum):
+    """How far a fault reaches (impact), or how long it can wait (urgency)."""
+
+    LOW = "low"
+    MEDIUM = "medium"
+    HIGH = "high"
+
+
+class Priority(StrEnum):
+    """What is done first; from impact and urgency (the matrix of ITIL 4, incident management)."""
+
+    CRITICAL = "critical"
+    HIGH = "high"
+    MEDIUM = "medium"
+    LOW = "low"
+
+
+class TicketStatus(StrEnum):
+    """Where a ticket stands."""
+
+    OPEN = "open"
+    WAITING = "waiting"
+    RESOLVED = "resolved"
+    CLOSED = "closed"
+
+
+class SupportLine(StrEnum):
+    """First, second or third line of support."""
+
+    FIRST = "first"
+    SECOND = "second"
+    THIRD = "third"
