@@ -1,0 +1,94 @@
+"""Boxes: the personal fields of one event that share a subject and a category, sealed together.
+
+AES-256-GCM (NIST SP 800-38D) with a random 96-bit nonce in front of the ciphertext. The associated data
+binds a box to its place and to its key, so that it opens nowhere else. AES-GCM alone does not commit to its
+key; the fingerprint does, and it is compared wherever a key is unwrapped.
+"""
+
+import os
+from base64 import b64decode, b64encode
+from collections.abc import Mapping
+from dataclasses import dataclass
+from struct import Struct
+from uuid import UUID
+
+import orjson
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from domain.model import Category
+from services.ports import DataKey, Tampered
+
+NONCE_BYTES = 12
+TAG_BYTES = 16
+FORM = b"lethe/box/1\0"
+FIXED = Struct(">12s16sQ16s16s32sHHH")
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a box belongs. With the key's fingerprint it is the box's associated data."""
+
+    namespace: str
+    originator_id: UUID
+    originator_version: int
+    topic: str
+    event_id: UUID
+    subject_id: UUID
+    category: Category
+
+
+def associated_data(place: Place, fingerprint: str) -> bytes:
+    """One encoding for each place: fixed widths first, then the texts, whose lengths stand before them."""
+    namespace, topic, category = place.namespace.encode(), place.topic.encode(), place.category.encode()
+    fixed = FIXED.pack(
+        FORM,
+        place.originator_id.bytes,
+        place.originator_version,
+        place.event_id.bytes,
+        place.subject_id.bytes,
+        bytes.fromhex(fingerprint),
+        len(namespace),
+        len(topic),
+        len(category),
+    )
+    return fixed + namespace + topic + category
+
+
+def seal(fields: Mapping[str, str], key: DataKey, place: Place) -> str:
+    """The box, in base64: nonce and ciphertext of the fields as one JSON object."""
+    nonce = os.urandom(NONCE_BYTES)
+    plaintext = orjson.dumps(fields)
+    sealed = AESGCM(key.secret).encrypt(nonce, plaintext, associated_data(place, key.fingerprint))
+    return b64encode(nonce + sealed).decode()
+
+
+def open_box(box: str, key: DataKey, place: Place) -> dict[str, str]:
+    """The fields in the box. Raises `Tampered` where box, key and place do not belong together."""
+    raw = _decoded(box, place)
+    try:
+        plaintext = AESGCM(key.secret).decrypt(
+            raw[:NONCE_BYTES], raw[NONCE_BYTES:], associated_data(place, key.fingerprint)
+        )
+    except InvalidTag:
+        raise _tampered(place) from None
+    fields: dict[str, str] = orjson.loads(plaintext)
+    return fields
+
+
+def _decoded(box: str, place: Place) -> bytes:
+    try:
+        raw = b64decode(box, validate=True)
+    except ValueError:
+        raise _tampered(place) from None
+    # Base64 has spare bits that decoding drops: a box has one spelling, so that no flipped bit goes unseen.
+    if len(raw) < NONCE_BYTES + TAG_BYTES or b64encode(raw).decode() != box:
+        raise _tampered(place)
+    return raw
+
+
+def _tampered(place: Place) -> Tampered:
+    return Tampered(
+        f"the {place.category} box of event {place.event_id} (record {place.originator_id}, "
+        f"version {place.originator_version}) does not open in its place"
+    )
