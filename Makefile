@@ -8,7 +8,6 @@ BROKER := .broker/lib/.ready
 # The first Python here that is new enough and can make an environment; `make PYTHON=...` overrides.
 PYTHON ?= $(shell for it in python3.11 python3.12 python3.13 python3; do \
 	  "$$it" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$it" && break; done)
-export LETHE_DATA ?= $(CURDIR)/.lethe
 
 .PHONY: help setup run test check format bench torture kafka broker lock
 
@@ -24,6 +23,7 @@ $(READY): requirements.lock pyproject.toml
 	$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
+run: export LETHE_DATA ?= $(CURDIR)/.lethe
 run: $(READY) ## Serve everything from LETHE_DATA (default ./.lethe)
 	$(BIN)/lethe up
 

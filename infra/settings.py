@@ -1,0 +1,109 @@
+"""What an operator can set: environment variables with the prefix LETHE_, or a flag of the same name."""
+
+import os
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+PREFIX = "LETHE_"
+# Read by the test suite, and inherited by the processes it starts.
+NOT_SETTINGS = frozenset({"LETHE_REQUIRE_ALL"})
+SECRETS = Path("/run/secrets")
+BROKER = re.compile(r"(\[[0-9a-fA-F:]+\]|[A-Za-z0-9_.-]+):([0-9]{1,5})")
+
+
+class BadSettings(Exception):
+    """The settings cannot be used. The text is one line that names the setting, and never shows its value."""
+
+
+class Settings(BaseSettings):
+    """The settings of one process. A container secret is read from /run/secrets, as `lethe_database_url`."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_ignore_empty=True, extra="forbid", frozen=True, hide_input_in_errors=True
+    )
+
+    data: Path = Field(
+        Path(".lethe"), description="Folder of the embedded PostgreSQL, the KEK and checkpoints."
+    )
+    database_url: SecretStr | None = Field(None, description="PostgreSQL to use; absent: the embedded one.")
+    kafka: str | None = Field(None, description="host:port[,host:port]; absent: views follow the log.")
+    namespace: str = Field(
+        "main", pattern=r"^[a-z][a-z0-9_-]{0,39}$", description="Prefix of topics; one a database."
+    )
+    kek: str | None = Field(
+        None, description="Where the key-encryption key is: file:PATH; absent: in the data."
+    )
+    admin_token: SecretStr | None = Field(None, min_length=32, description="The first token; absent: made.")
+    host: str = Field("127.0.0.1", min_length=1, description="Address that the API listens on.")
+    port: int = Field(8080, ge=0, le=65535, description="Port that the API listens on; 0 takes a free one.")
+    workers: int = Field(1, ge=1, le=64, description="API processes.")
+    pool_size: int = Field(8, ge=2, le=200, description="Connections to PostgreSQL a process.")
+    key_cache_seconds: int = Field(60, ge=0, le=60, description="How long an unwrapped key stays in memory.")
+    log_level: str = Field(
+        "info", pattern="^(debug|info|warning|error)$", description="The least that is logged."
+    )
+
+    @field_validator("data")
+    @classmethod
+    def _is_absolute(cls, data: Path) -> Path:
+        return data.expanduser().absolute()
+
+    @field_validator("kafka")
+    @classmethod
+    def _names_brokers(cls, kafka: str | None) -> str | None:
+        for broker in (kafka or "").split(",") if kafka is not None else ():
+            found = BROKER.fullmatch(broker)
+            if found is None or not 0 < int(found[2]) < 65536:
+                raise ValueError("should be host:port[,host:port]")
+        return kafka
+
+    @field_validator("database_url")
+    @classmethod
+    def _is_postgresql(cls, url: SecretStr | None) -> SecretStr | None:
+        if url is not None and not url.get_secret_value().startswith(("postgresql://", "postgres://")):
+            raise ValueError("should start with postgresql://")
+        return url
+
+    @field_validator("kek")
+    @classmethod
+    def _has_an_adapter(cls, kek: str | None) -> str | None:
+        if kek is not None and not (kek.startswith("file:") and len(kek) > len("file:")):
+            raise ValueError("should be file:PATH; no other key store has an adapter yet")
+        return kek
+
+    @property
+    def kek_file(self) -> Path:
+        """The file that holds the key-encryption key, mode 0600."""
+        return Path(self.kek.removeprefix("file:")).absolute() if self.kek else self.data / "kek"
+
+    @property
+    def postgres_folder(self) -> Path:
+        """The data folder of the embedded PostgreSQL."""
+        return self.data / "postgres"
+
+
+def load(**overrides: Any) -> Settings:
+    """The settings from the environment; an override that is not None wins. Raises `BadSettings`."""
+    _refuse_unknown(os.environ)
+    given = {name: value for name, value in overrides.items() if value is not None}
+    try:
+        return Settings(_secrets_dir=SECRETS if SECRETS.is_dir() else None, **given)
+    except ValidationError as refusal:
+        raise BadSettings("; ".join(_line(error) for error in refusal.errors())) from None
+
+
+def _refuse_unknown(names: Iterable[str]) -> None:
+    known = {PREFIX + name.upper() for name in Settings.model_fields} | NOT_SETTINGS
+    unknown = sorted({it for it in names if it.upper().startswith(PREFIX) and it.upper() not in known})
+    if unknown:
+        raise BadSettings(f"{', '.join(unknown)}: no such setting")
+
+
+def _line(error: Any) -> str:
+    name = PREFIX + "_".join(str(part) for part in error["loc"]).upper()
+    return f"{name}: {error['msg'].removeprefix('Value error, ')}"
