@@ -1,0 +1,53 @@
+"""The pool of connections to PostgreSQL."""
+
+from typing import Any
+
+import orjson
+from psycopg import AsyncConnection
+from psycopg.types.json import set_json_dumps, set_json_loads
+from psycopg_pool import AsyncConnectionPool
+
+from infra.outage import unavailable_on_outage
+
+Pool = AsyncConnectionPool[AsyncConnection[Any]]
+
+# A transaction that sits idle with a transaction id holds up every reader of the log.
+IDLE_IN_TRANSACTION_SECONDS_MAX = 30
+
+
+async def open_pool(
+    url: str, *, size: int, application_name: str = "lethe", timeout_seconds: float = 10
+) -> Pool:
+    """A pool of up to `size` autocommit connections, one of them open already.
+
+    Statements are prepared at first use. Raises `Unavailable` where there is no answer in time; so does
+    whatever uses the pool inside `unavailable_on_outage`.
+    """
+    pool: Pool = AsyncConnectionPool(
+        url,
+        min_size=1,
+        max_size=size,
+        open=False,
+        timeout=timeout_seconds,
+        reconnect_timeout=timeout_seconds,
+        name=application_name,
+        configure=_configure,
+        kwargs={
+            "autocommit": True,
+            "prepare_threshold": 0,
+            "application_name": application_name,
+            "options": f"-c idle_in_transaction_session_timeout={IDLE_IN_TRANSACTION_SECONDS_MAX}s",
+        },
+    )
+    with unavailable_on_outage():
+        try:
+            await pool.open(wait=True, timeout=timeout_seconds)
+        except BaseException:
+            await pool.close()
+            raise
+    return pool
+
+
+async def _configure(connection: AsyncConnection[Any]) -> None:
+    set_json_dumps(orjson.dumps, connection)
+    set_json_loads(orjson.loads, connection)
