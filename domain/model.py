@@ -10,7 +10,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Any, ClassVar, TypeAlias, TypeVar
+from typing import Annotated, Any, ClassVar, TypeAlias, TypeVar, cast
 from uuid import UUID
 
 from eventsourcing.domain import BaseAggregate, CanInitAggregate, CanMutateAggregate
@@ -114,7 +114,8 @@ class Event(BaseModel, CanMutateAggregate[UUID]):
     `DataSubject`, or personal (`Identity`, `Contact`, `Conversation`).
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    # Hidden input: the text of a validation error must never repeat a personal value.
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
     TOPIC: ClassVar[str]
     class_version: ClassVar[int] = 1
 
@@ -151,13 +152,17 @@ class Created(Event, CanInitAggregate[UUID]):
 class Aggregate(BaseAggregate[UUID]):
     """A consistency boundary: its methods decide, `evolve` remembers what later decisions need.
 
-    `subject_id` is the data subject of the record; it goes into every event the aggregate triggers.
+    `subject_id` is the data subject of the record; it goes into every event that has such a field.
     """
 
-    subject_id: UUID
+    def __init__(self) -> None:
+        # Said here, not in the class body: there the library would make it an argument of every creation.
+        self.subject_id: UUID
 
     def trigger_event(self, event_class: type[CanMutateAggregate[UUID]], **kwargs: Any) -> None:
-        super().trigger_event(event_class, subject_id=self.subject_id, **kwargs)
+        if "subject_id" in cast("type[Event]", event_class).model_fields:
+            kwargs["subject_id"] = self.subject_id
+        super().trigger_event(event_class, **kwargs)
 
     def evolve(self, event: Event) -> None:
         """Assign what the event says. Never refuses, never looks at a clock, never calls out."""

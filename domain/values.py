@@ -10,7 +10,7 @@ from typing import Annotated, Any, Self
 import phonenumbers
 import pycountry
 from email_validator import EmailNotValidError, validate_email
-from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler
+from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, ValidatorFunctionWrapHandler
 from pydantic_core import CoreSchema, core_schema
 
 
@@ -30,7 +30,10 @@ class CheckedText(str):
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        return core_schema.no_info_after_validator_function(cls.parse, core_schema.str_schema())
+        def checked(text: Any, as_text: ValidatorFunctionWrapHandler) -> CheckedText:
+            return text if isinstance(text, cls) else cls.parse(as_text(text))
+
+        return core_schema.no_info_wrap_validator_function(checked, core_schema.str_schema())
 
 
 class EmailAddress(CheckedText):

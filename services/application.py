@@ -2,11 +2,11 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
-from typing import TypeVar, cast
+from typing import NotRequired, TypedDict, TypeVar, cast
 from uuid import UUID
 from weakref import WeakValueDictionary
 
-from domain.model import Aggregate, Event, happening_at
+from domain.model import Aggregate, DomainError, Event, happening_at
 from services.ports import (
     Clock,
     CommandContext,
@@ -20,6 +20,14 @@ from services.ports import (
 
 A = TypeVar("A", bound=Aggregate)
 ATTEMPTS_MAX = 8
+
+
+class Target(TypedDict):
+    """Which record a command is for, what the edge knows of it, and the version (If-Match) it expects."""
+
+    id: UUID
+    context: CommandContext
+    expected_version: NotRequired[int | None]
 
 
 class Application:
@@ -78,7 +86,7 @@ class Application:
             try:
                 with happening_at(context.occurred_at):
                     decide(aggregate)
-            except Exception as error:
+            except DomainError as error:
                 refusal = error
         if refusal is not None:
             # The rule may refuse only because this very command was applied before.

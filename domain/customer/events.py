@@ -16,10 +16,11 @@ from domain.model import (
     Public,
     Sealed,
 )
-from domain.values import CountryCode, CustomerKind, LawfulBasis
+from domain.values import CountryCode, CustomerKind, EmailAddress, LawfulBasis, PhoneNumber
 
 ContactIdentity = Annotated[str | Sealed | Erased | None, PersonalData(Category.IDENTITY, "contact_id")]
-ContactContact = Annotated[str | Sealed | Erased | None, PersonalData(Category.CONTACT, "contact_id")]
+ContactEmail = Annotated[EmailAddress | Sealed | Erased | None, PersonalData(Category.CONTACT, "contact_id")]
+ContactPhone = Annotated[PhoneNumber | Sealed | Erased | None, PersonalData(Category.CONTACT, "contact_id")]
 
 
 class CustomerRegistered(Created):
@@ -42,8 +43,8 @@ class CustomerRegistered(Created):
     lead_id: Public[UUID | None] = None
     name: Identity[str] = None
     born_on: Identity[str] = None
-    email: Contact[str] = None
-    phone: Contact[str] = None
+    email: Contact[EmailAddress] = None
+    phone: Contact[PhoneNumber] = None
     address: Contact[str] = None
 
 
@@ -61,7 +62,7 @@ class CustomerEmailChanged(Event):
 
     TOPIC: ClassVar[str] = "customer.email_changed"
     subject_id: DataSubject
-    email: Contact[str] = None
+    email: Contact[EmailAddress] = None
 
 
 class CustomerPhoneChanged(Event):
@@ -69,7 +70,7 @@ class CustomerPhoneChanged(Event):
 
     TOPIC: ClassVar[str] = "customer.phone_changed"
     subject_id: DataSubject
-    phone: Contact[str] = None
+    phone: Contact[PhoneNumber] = None
 
 
 class CustomerAddressChanged(Event):
@@ -88,8 +89,8 @@ class ContactAdded(Event):
     contact_id: DataSubject
     name: ContactIdentity
     role: ContactIdentity = None
-    email: ContactContact = None
-    phone: ContactContact = None
+    email: ContactEmail = None
+    phone: ContactPhone = None
 
 
 class ContactChanged(Event):
@@ -100,8 +101,8 @@ class ContactChanged(Event):
     contact_id: DataSubject
     name: ContactIdentity
     role: ContactIdentity = None
-    email: ContactContact = None
-    phone: ContactContact = None
+    email: ContactEmail = None
+    phone: ContactPhone = None
 
 
 class ContactRemoved(Event):

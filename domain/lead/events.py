@@ -5,7 +5,15 @@ from typing import ClassVar
 from uuid import UUID
 
 from domain.model import Contact, Conversation, Created, DataSubject, Event, Identity, Public
-from domain.values import Channel, CountryCode, CurrencyCode, LossReason, Money
+from domain.values import (
+    Channel,
+    CountryCode,
+    CurrencyCode,
+    EmailAddress,
+    LossReason,
+    Money,
+    PhoneNumber,
+)
 
 
 class LeadCaptured(Created):
@@ -23,8 +31,8 @@ class LeadCaptured(Created):
     customer_id: Public[UUID | None] = None
     owner_id: Public[UUID | None] = None
     name: Identity[str] = None
-    email: Contact[str] = None
-    phone: Contact[str] = None
+    email: Contact[EmailAddress] = None
+    phone: Contact[PhoneNumber] = None
     note: Conversation[str] = None
 
 

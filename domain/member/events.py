@@ -4,6 +4,7 @@ from typing import ClassVar
 from uuid import UUID
 
 from domain.model import Contact, Created, DataSubject, Event, Identity, Public
+from domain.values import EmailAddress
 
 
 class MemberRegistered(Created):
@@ -15,7 +16,7 @@ class MemberRegistered(Created):
     office: Public[str | None] = None
     manager_id: Public[UUID | None] = None
     name: Identity[str]
-    email: Contact[str] = None
+    email: Contact[EmailAddress] = None
 
 
 class MemberMoved(Event):

@@ -1,0 +1,101 @@
+"""Every event class by its stored name, and how the fields of each are declared. Checked when imported."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from types import MappingProxyType, ModuleType
+
+import domain.customer.events
+import domain.erasure.events
+import domain.lead.events
+import domain.member.events
+import domain.ticket.events
+from domain.model import Created, DataSubjectId, Event, PersonalData, PublicData
+
+
+class UndeclaredField(TypeError):
+    """A field of an event says not clearly whether it is public, a data subject, or personal (and whose)."""
+
+
+class UnnamedEvent(TypeError):
+    """An event class without a TOPIC of its own could be written, but never read again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """How the fields of an event class are declared, in the order of the class; base fields left out."""
+
+    aggregate: str
+    """The TOPIC of the aggregate: the `originator_topic` of its first event."""
+    public: tuple[str, ...]
+    subjects: tuple[str, ...]
+    """The fields that name data subjects: public too, being pseudonyms."""
+    personal: Mapping[str, PersonalData]
+    """Each personal field with its category, and the field that names whose it is."""
+
+
+BASE_FIELDS = frozenset(Created.model_fields)
+
+
+def _events_in(module: ModuleType) -> Iterator[type[Event]]:
+    for it in vars(module).values():
+        if not (isinstance(it, type) and issubclass(it, Event) and it.__module__ == module.__name__):
+            continue
+        if "TOPIC" in it.__dict__:
+            yield it
+        elif not it.__subclasses__():
+            raise UnnamedEvent(it.__qualname__)
+
+
+AGGREGATES: Mapping[str, tuple[type[Event], ...]] = MappingProxyType(
+    {
+        "customer": tuple(_events_in(domain.customer.events)),
+        "lead": tuple(_events_in(domain.lead.events)),
+        "ticket": tuple(_events_in(domain.ticket.events)),
+        "member": tuple(_events_in(domain.member.events)),
+        "erasure": tuple(_events_in(domain.erasure.events)),
+    }
+)
+"""The events of each aggregate, by the aggregate's TOPIC; the first event of each creates it."""
+
+EVENTS: Mapping[str, type[Event]] = MappingProxyType(
+    {event.TOPIC: event for events in AGGREGATES.values() for event in events}
+)
+"""Every event class, by its TOPIC."""
+
+_AGGREGATE_OF = {event: name for name, events in AGGREGATES.items() for event in events}
+
+
+@cache
+def layout(event_class: type[Event]) -> Layout:
+    """How the fields of the event class are declared. Raises `UndeclaredField`."""
+    public: list[str] = []
+    subjects: list[str] = []
+    personal: dict[str, PersonalData] = {}
+    for name, info in event_class.model_fields.items():
+        if name in BASE_FIELDS:
+            continue
+        match [it for it in info.metadata if isinstance(it, PublicData | DataSubjectId | PersonalData)]:
+            case [PublicData()]:
+                public.append(name)
+            case [DataSubjectId()]:
+                subjects.append(name)
+            case [PersonalData() as declared]:
+                personal[name] = declared
+            case _:
+                raise UndeclaredField(f"{event_class.__qualname__}.{name}")
+    for name, declared in personal.items():
+        if declared.subject not in subjects:
+            raise UndeclaredField(f"{event_class.__qualname__}.{name}: no data subject {declared.subject!r}")
+    return Layout(
+        _AGGREGATE_OF.get(event_class, ""), tuple(public), tuple(subjects), MappingProxyType(personal)
+    )
+
+
+def check() -> None:
+    """Raise `UndeclaredField` if any field of any event is not clearly declared: it stops the start."""
+    for event_class in EVENTS.values():
+        layout(event_class)
+
+
+check()
