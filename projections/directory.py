@@ -1,6 +1,6 @@
 """The directory: who our customers, their contact persons and our members are; and whom we have erased."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -27,7 +27,7 @@ from domain.erasure.events import ErasureRequested, SubjectErased
 from domain.member.events import MemberLeft, MemberMoved, MemberRegistered
 from domain.model import Event
 from domain.values import CustomerKind, ErasureGround, LawfulBasis
-from projections.model import Personal, Recorded, Row, Rows, advance, begin
+from projections.model import Personal, Recorded, Row, Rows, advance
 
 
 @dataclass(slots=True, kw_only=True)
@@ -156,8 +156,8 @@ class Directory(Protocol):
         self, where: MemberFilter, *, limit: int, after: UUID | None = None
     ) -> list[MemberRow]: ...
 
-    async def lookup(self, detail: ContactDetail, digest: bytes) -> list[Found]:
-        """Who has exactly this e-mail address or phone number, by its `projections.lookups` digest."""
+    async def lookup(self, detail: ContactDetail, value: str) -> list[Found]:
+        """Who has this very e-mail address or phone number: capitals and spacing aside, nothing less."""
         ...
 
     async def erasure(self, id: UUID) -> ErasureRow | None: ...
@@ -171,18 +171,39 @@ class Directory(Protocol):
         ...
 
 
+def canonical(detail: ContactDetail, value: str) -> str:
+    """The form in which two spellings of one e-mail address, or of one phone number, are equal."""
+    match detail:
+        case ContactDetail.EMAIL:
+            return value.strip().casefold()
+        case ContactDetail.PHONE:
+            return "".join(it for it in value if it.isdigit() or it == "+")
+
+
+def contact_details(row: DirectoryRow) -> Mapping[tuple[UUID, ContactDetail], Personal]:
+    """What the row's people can be looked up by: whose, and which detail."""
+    match row:
+        case CustomerRow():
+            people = [(row.subject_id, row.email, row.phone)]
+            people += [(it.id, it.email, it.phone) for it in row.contacts]
+        case MemberRow():
+            people = [(row.subject_id, row.email, None)]
+        case _:
+            people = []
+    found = {(id, ContactDetail.EMAIL): email for id, email, _ in people if email is not None}
+    return found | {(id, ContactDetail.PHONE): phone for id, _, phone in people if phone is not None}
+
+
 def project(rows: Rows[DirectoryRow], recorded: Recorded) -> None:
     """Bring the record's row up to the event; an event that the row shows already changes nothing."""
     event = recorded.event
     match event:
         case CustomerRegistered():
-            begin(rows, recorded, CustomerRow, **_registered(event))
+            rows.setdefault(event.originator_id, _customer(event, recorded.position))
         case MemberRegistered():
-            begin(rows, recorded, MemberRow, registered_at=event.timestamp, **_placed(event),
-                  name=event.name, email=event.email)  # fmt: skip
+            rows.setdefault(event.originator_id, _member(event, recorded.position))
         case ErasureRequested():
-            begin(rows, recorded, ErasureRow, requested_at=event.timestamp, ground=event.ground,
-                  erased_subject_id=event.erased_subject_id)  # fmt: skip
+            rows.setdefault(event.originator_id, _erasure(event, recorded.position))
         case _:
             match advance(rows, recorded):
                 case CustomerRow() as customer:
@@ -195,26 +216,57 @@ def project(rows: Rows[DirectoryRow], recorded: Recorded) -> None:
                     erasure.fingerprints = list(event.fingerprints)
 
 
-def _registered(event: CustomerRegistered) -> dict[str, object]:
-    return {
-        "kind": event.kind,
-        "source": event.source,
-        "lawful_basis": event.lawful_basis,
-        "purpose": event.purpose,
-        "registered_at": event.timestamp,
-        "changed_at": event.timestamp,
-        "organisation": event.organisation,
-        "sector": event.sector,
-        "employees": event.employees,
-        "country": event.country,
-        "parent": event.parent,
-        "lead_id": event.lead_id,
-        "name": event.name,
-        "born_on": event.born_on,
-        "email": event.email,
-        "phone": event.phone,
-        "address": event.address,
-    }
+def _customer(event: CustomerRegistered, position: int) -> CustomerRow:
+    return CustomerRow(
+        id=event.originator_id,
+        subject_id=event.subject_id,
+        version=event.originator_version,
+        position=position,
+        kind=event.kind,
+        source=event.source,
+        lawful_basis=event.lawful_basis,
+        purpose=event.purpose,
+        registered_at=event.timestamp,
+        changed_at=event.timestamp,
+        organisation=event.organisation,
+        sector=event.sector,
+        employees=event.employees,
+        country=event.country,
+        parent=event.parent,
+        lead_id=event.lead_id,
+        name=event.name,
+        born_on=event.born_on,
+        email=event.email,
+        phone=event.phone,
+        address=event.address,
+    )
+
+
+def _member(event: MemberRegistered, position: int) -> MemberRow:
+    return MemberRow(
+        id=event.originator_id,
+        subject_id=event.subject_id,
+        version=event.originator_version,
+        position=position,
+        registered_at=event.timestamp,
+        team=event.team,
+        office=event.office,
+        manager_id=event.manager_id,
+        name=event.name,
+        email=event.email,
+    )
+
+
+def _erasure(event: ErasureRequested, position: int) -> ErasureRow:
+    return ErasureRow(
+        id=event.originator_id,
+        subject_id=event.record_subject,
+        version=event.originator_version,
+        position=position,
+        erased_subject_id=event.erased_subject_id,
+        ground=event.ground,
+        requested_at=event.timestamp,
+    )
 
 
 def _change_customer(row: CustomerRow, event: Event) -> None:
@@ -256,7 +308,3 @@ def _change_member(row: MemberRow, event: Event) -> None:
             row.team, row.office, row.manager_id = event.team, event.office, event.manager_id
         case MemberLeft():
             row.left_at = event.timestamp
-
-
-def _placed(event: MemberRegistered) -> dict[str, object]:
-    return {"team": event.team, "office": event.office, "manager_id": event.manager_id}

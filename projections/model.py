@@ -52,19 +52,6 @@ Rows: TypeAlias = MutableMapping[UUID, R]
 Project: TypeAlias = Callable[[Rows[R], Recorded], None]
 
 
-def begin(rows: Rows[R], recorded: Recorded, kind: type[R], **fields: object) -> None:
-    """The record's first row, unless there is one already: the event comes again."""
-    event = recorded.event
-    if event.originator_id not in rows:
-        rows[event.originator_id] = kind(
-            id=event.originator_id,
-            subject_id=event.record_subject,
-            version=event.originator_version,
-            position=recorded.position,
-            **fields,
-        )
-
-
 def advance(rows: Mapping[UUID, R], recorded: Recorded) -> R | None:
     """The record's row, moved on to this event's version; None if the row shows the event already.
 

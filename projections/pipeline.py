@@ -22,7 +22,7 @@ from domain.lead.events import (
 )
 from domain.model import Event
 from domain.values import LossReason, Money, Stage
-from projections.model import Personal, Recorded, Row, Rows, advance, begin
+from projections.model import Personal, Recorded, Row, Rows, advance
 
 FUNNEL = (Stage.NEW, Stage.ENGAGED, Stage.QUALIFIED, Stage.PROPOSED, Stage.WON)
 """The way to a sale; a lead that skips a stage has passed it."""
@@ -117,32 +117,36 @@ def project(rows: Rows[LeadRow], recorded: Recorded) -> None:
     """Bring the lead's row up to the event; an event that the row shows already changes nothing."""
     event = recorded.event
     if isinstance(event, LeadCaptured):
-        begin(rows, recorded, LeadRow, **_captured(event))
+        rows.setdefault(event.originator_id, _lead(event, recorded.position))
     elif (row := advance(rows, recorded)) is not None:
         row.changed_at = event.timestamp
         _change(row, event)
 
 
-def _captured(event: LeadCaptured) -> dict[str, object]:
-    return {
-        "stage": Stage.NEW,
-        "furthest": Stage.NEW,
-        "source": event.source,
-        "captured_at": event.timestamp,
-        "changed_at": event.timestamp,
-        "campaign": event.campaign,
-        "product": event.product,
-        "organisation": event.organisation,
-        "country": event.country,
-        "customer_id": event.customer_id,
-        "owner_id": event.owner_id,
-        "currency": event.currency,
-        "expected_close_on": event.expected_close_on,
-        "name": event.name,
-        "email": event.email,
-        "phone": event.phone,
-        "note": event.note,
-    }
+def _lead(event: LeadCaptured, position: int) -> LeadRow:
+    return LeadRow(
+        id=event.originator_id,
+        subject_id=event.subject_id,
+        version=event.originator_version,
+        position=position,
+        stage=Stage.NEW,
+        furthest=Stage.NEW,
+        source=event.source,
+        captured_at=event.timestamp,
+        changed_at=event.timestamp,
+        campaign=event.campaign,
+        product=event.product,
+        organisation=event.organisation,
+        country=event.country,
+        customer_id=event.customer_id,
+        owner_id=event.owner_id,
+        currency=event.currency,
+        expected_close_on=event.expected_close_on,
+        name=event.name,
+        email=event.email,
+        phone=event.phone,
+        note=event.note,
+    )
 
 
 def _change(row: LeadRow, event: Event) -> None:

@@ -20,7 +20,7 @@ from domain.ticket.events import (
     TicketResumed,
 )
 from domain.values import Channel, Level, Priority, SupportLine, TicketStatus
-from projections.model import Personal, Recorded, Row, Rows, advance, begin
+from projections.model import Personal, Recorded, Row, Rows, advance
 
 
 @dataclass(slots=True, kw_only=True)
@@ -126,27 +126,31 @@ def project(rows: Rows[TicketRow], recorded: Recorded) -> None:
     """Bring the ticket's row up to the event; an event that the row shows already changes nothing."""
     event = recorded.event
     if isinstance(event, TicketOpened):
-        begin(rows, recorded, TicketRow, **_opened(event))
+        rows.setdefault(event.originator_id, _ticket(event, recorded.position))
     elif (row := advance(rows, recorded)) is not None:
         row.changed_at = event.timestamp
         _change(row, event)
 
 
-def _opened(event: TicketOpened) -> dict[str, object]:
-    return {
-        "channel": event.channel,
-        "impact": event.impact,
-        "urgency": event.urgency,
-        "priority": event.priority,
-        "opened_at": event.timestamp,
-        "changed_at": event.timestamp,
-        "customer_id": event.customer_id,
-        "product": event.product,
-        "country": event.country,
-        "unresolved": [Span(since=event.timestamp)],
-        "subject": event.subject,
-        "description": event.description,
-    }
+def _ticket(event: TicketOpened, position: int) -> TicketRow:
+    return TicketRow(
+        id=event.originator_id,
+        subject_id=event.subject_id,
+        version=event.originator_version,
+        position=position,
+        channel=event.channel,
+        impact=event.impact,
+        urgency=event.urgency,
+        priority=event.priority,
+        opened_at=event.timestamp,
+        changed_at=event.timestamp,
+        customer_id=event.customer_id,
+        product=event.product,
+        country=event.country,
+        unresolved=[Span(since=event.timestamp)],
+        subject=event.subject,
+        description=event.description,
+    )
 
 
 def _change(row: TicketRow, event: Event) -> None:

@@ -6,6 +6,11 @@ from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
+from domain.catalogue import layout
+from domain.erasure.events import ErasureRequested, SubjectErased
+from domain.model import Event
+from projections.model import Recorded
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
@@ -39,3 +44,23 @@ class TimelineIndex(Protocol):
     async def records(self, subject_id: UUID) -> Sequence[SubjectRecord]:
         """The records that name the subject, in the order in which they first did."""
         ...
+
+
+def entry(recorded: Recorded) -> Entry:
+    """What the timeline keeps of an event."""
+    event = recorded.event
+    return Entry(
+        position=recorded.position,
+        originator_id=event.originator_id,
+        version=event.originator_version,
+        topic=event.TOPIC,
+        occurred_at=event.timestamp,
+        recorded_at=recorded.envelope.recorded_at,
+        subjects=_subjects(event),
+    )
+
+
+def _subjects(event: Event) -> tuple[UUID, ...]:
+    if isinstance(event, ErasureRequested | SubjectErased):
+        return (event.erased_subject_id,)
+    return tuple(dict.fromkeys(getattr(event, name) for name in layout(type(event)).subjects))

@@ -66,13 +66,13 @@ CREATE INDEX ON directory.erasures (erased_subject_id);
 
 -- Exact lookup: keyed digests, which tell nothing without the key. Erasure deletes a subject's rows.
 CREATE TABLE directory.blind_index (
+    record_id  uuid  NOT NULL,
+    subject_id uuid  NOT NULL,
     kind       text  NOT NULL CHECK (kind IN ('email', 'phone')),
     digest     bytea NOT NULL CHECK (octet_length(digest) = 32),
-    subject_id uuid  NOT NULL,
-    record_id  uuid  NOT NULL,
-    PRIMARY KEY (kind, digest, subject_id, record_id)
+    PRIMARY KEY (record_id, subject_id, kind)
 );
-CREATE INDEX ON directory.blind_index (record_id);
+CREATE INDEX ON directory.blind_index (kind, digest);
 CREATE INDEX ON directory.blind_index (subject_id);
 
 CREATE SCHEMA pipeline;
