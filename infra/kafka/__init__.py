@@ -1,0 +1,1 @@
+"""The stream: events as Kafka records, out of the log and into projections."""

@@ -1,0 +1,128 @@
+"""Events for projections, from the topics: a member of a consumer group."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Protocol, TypeVar
+
+import structlog
+from eventsourcing.persistence import StoredEvent
+from kafka import ConsumerRebalanceListener, KafkaConsumer, OffsetAndMetadata, TopicPartition
+from kafka.errors import (
+    CommitFailedError,
+    IllegalGenerationError,
+    KafkaError,
+    RebalanceInProgressError,
+    UnknownMemberIdError,
+)
+
+from infra.kafka.record import from_record
+from infra.kafka.topics import BOOTSTRAP_MS_MAX, RECORD_BYTES_MAX, ensure_topics
+from services.ports import Recorded, Unavailable
+
+MOVED_ON = (CommitFailedError, IllegalGenerationError, RebalanceInProgressError, UnknownMemberIdError)
+"""What a commit says when the partitions are somebody else's by now."""
+
+T = TypeVar("T")
+log = structlog.get_logger(__name__)
+
+
+class Decoder(Protocol):
+    """What the source needs of the mapper."""
+
+    def to_domain_event(self, stored_event: StoredEvent) -> Recorded:
+        """The event, its position taken from the notification, personal fields sealed."""
+        ...
+
+
+class KafkaSource:
+    """Implements `EventSource`. A partition's events come in order; after a rebalance some come again.
+
+    Offsets are committed by `done`, so only of what is projected and durable. Where partitions have been
+    taken away meanwhile, their new owner gets those events again: rows skip what they have applied.
+    """
+
+    def __init__(self, bootstrap_servers: str, group: str, topics: Sequence[str], mapper: Decoder) -> None:
+        self.bootstrap_servers = bootstrap_servers
+        self.group = group
+        self.topics = list(topics)
+        self.mapper = mapper
+        self._consumer: KafkaConsumer | None = None
+        self._handed_out: dict[TopicPartition, int] = {}
+        # The consumer may be used by one thread at a time.
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix=f"kafka-{group}")
+
+    async def next(self, *, limit: int, timeout: float) -> Sequence[Recorded]:  # noqa: ASYNC109
+        """Up to `limit` further events; none when the time (seconds) is up. Raises `Unavailable`."""
+        records = await self._call(lambda: self._poll(limit, timeout))
+        return [self.mapper.to_domain_event(from_record(it.value, it.headers)) for it in records]
+
+    async def done(self) -> None:
+        """Everything handed out so far is projected and durable: others need not be given it."""
+        await self._call(self._commit)
+
+    async def close(self) -> None:
+        """Leave the group; what was not `done` will be handed out again."""
+        await asyncio.get_running_loop().run_in_executor(self._thread, self._close)
+        self._thread.shutdown(wait=False)
+
+    async def _call(self, work: Callable[[], T]) -> T:
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+        except KafkaError as error:
+            raise Unavailable(f"the stream cannot be read just now ({type(error).__name__})") from error
+
+    def _poll(self, limit: int, timeout: float) -> list[Any]:
+        if self._consumer is None:
+            self._consumer = self._open()
+        polled = self._consumer.poll(timeout_ms=int(timeout * 1000), max_records=limit)
+        for partition, records in polled.items():
+            self._handed_out[partition] = records[-1].offset + 1
+        return [record for records in polled.values() for record in records]
+
+    def _open(self) -> KafkaConsumer:
+        ensure_topics(self.bootstrap_servers, self.topics)
+        consumer = KafkaConsumer(
+            bootstrap_servers=self.bootstrap_servers.split(","),
+            bootstrap_timeout_ms=BOOTSTRAP_MS_MAX,
+            group_id=self.group,
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            allow_auto_create_topics=False,
+            max_partition_fetch_bytes=RECORD_BYTES_MAX,
+            session_timeout_ms=10_000,
+            reconnect_backoff_max_ms=1_000,
+            metrics_enabled=False,
+        )
+        consumer.subscribe(self.topics, listener=_Forget(self._handed_out))
+        return consumer
+
+    def _commit(self) -> None:
+        if self._consumer is None or not self._handed_out:
+            return
+        offsets = {it: OffsetAndMetadata(offset) for it, offset in self._handed_out.items()}
+        self._handed_out.clear()
+        try:
+            self._consumer.commit(offsets)
+        except MOVED_ON as error:
+            log.info("offsets_not_committed", reason=type(error).__name__, partitions=len(offsets))
+
+    def _close(self) -> None:
+        consumer, self._consumer = self._consumer, None
+        self._handed_out.clear()
+        if consumer is not None:
+            consumer.close(autocommit=False, timeout_ms=5_000)
+
+
+class _Forget(ConsumerRebalanceListener):  # type: ignore[misc]
+    """Does not let offsets of partitions that were taken away be committed."""
+
+    def __init__(self, handed_out: dict[TopicPartition, int]) -> None:
+        self.handed_out = handed_out
+
+    def on_partitions_revoked(self, revoked: Sequence[TopicPartition]) -> None:
+        for partition in revoked:
+            self.handed_out.pop(partition, None)
+
+    def on_partitions_assigned(self, assigned: Sequence[TopicPartition]) -> None:
+        return

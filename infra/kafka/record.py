@@ -1,0 +1,132 @@
+"""An event as a Kafka record, and back: CloudEvents 1.0, Kafka binding, binary mode.
+
+The log's stored bytes are taken apart, never unsealed: the envelope goes into headers, the public data and
+the boxes into the value. Nothing is lost on the way: `from_record` gives back the very bytes of the log.
+"""
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any, NamedTuple
+from uuid import UUID
+
+import orjson
+from eventsourcing.persistence import Notification
+
+Headers = list[tuple[str, bytes]]
+
+STREAMS = {
+    "customer": "customers",
+    "erasure": "erasures",
+    "lead": "leads",
+    "member": "members",
+    "subject": "erasures",
+    "ticket": "tickets",
+}
+"""The topic of each kind of event, by the first word of its type."""
+
+# Envelope entries beside id, recorded_at and version, by the header that carries them.
+ENTRIES = {
+    "occurred_at": "ce_occurredat",
+    "actor": "ce_actor",
+    "correlation_id": "ce_correlationid",
+    "causation_id": "ce_causationid",
+    "command_id": "ce_commandid",
+    "traceparent": "ce_traceparent",
+}
+SCHEMA = "urn:lethe:schema:"
+
+
+class KafkaRecord(NamedTuple):
+    """What is sent, or was received: ids only in key and headers."""
+
+    topic: str
+    key: bytes
+    value: bytes
+    headers: Headers
+
+
+class UnknownStream(Exception):
+    """No topic is declared for events of this type."""
+
+
+class UnknownEntry(Exception):
+    """The envelope has an entry that no header carries: it would be lost on the way."""
+
+
+def topics(namespace: str) -> list[str]:
+    """All topics of a namespace."""
+    return [f"{namespace}.{stream}" for stream in sorted(set(STREAMS.values()))]
+
+
+@lru_cache(maxsize=1024)
+def topic_of(event_type: str, namespace: str) -> str:
+    """The Kafka topic that events of this type go to. Raises `UnknownStream`."""
+    stream = STREAMS.get(event_type.partition(".")[0])
+    if stream is None:
+        raise UnknownStream(event_type)
+    return f"{namespace}.{stream}"
+
+
+@lru_cache(maxsize=1024)
+def _constant_headers(event_type: str, version: int, namespace: str) -> tuple[tuple[str, bytes], ...]:
+    return (
+        ("content-type", b"application/json"),
+        ("ce_specversion", b"1.0"),
+        ("ce_source", f"/lethe/{namespace}".encode()),
+        ("ce_type", event_type.encode()),
+        ("ce_dataschema", f"{SCHEMA}{event_type}:{version}".encode()),
+    )
+
+
+def to_record(notification: Notification, namespace: str) -> KafkaRecord:
+    """The record of a stored event. Raises `UnknownStream` or `UnknownEntry`."""
+    state = orjson.loads(notification.state)
+    value = state.pop("data")
+    if "sealed" in state:
+        value["sealed"] = state.pop("sealed")
+    key = str(notification.originator_id).encode()
+    headers: Headers = [
+        *_constant_headers(notification.topic, state.pop("version"), namespace),
+        ("ce_id", state.pop("id").encode()),
+        ("ce_subject", key),
+        ("ce_time", state.pop("recorded_at").encode()),
+        ("ce_position", b"%d" % notification.id),
+        ("ce_aggregateversion", b"%d" % notification.originator_version),
+    ]
+    for entry, content in state.items():
+        header = ENTRIES.get(entry)
+        if header is None:
+            raise UnknownEntry(entry)
+        headers.append((header, content.encode()))
+    return KafkaRecord(topic_of(notification.topic, namespace), key, orjson.dumps(value), headers)
+
+
+def from_record(value: bytes, headers: Sequence[tuple[str, bytes]]) -> Notification:
+    """The stored event that a record was made of, at its position in the log."""
+    header = {name: content.decode() for name, content in headers}
+    data = orjson.loads(value)
+    sealed = data.pop("sealed", None)
+    # In the order of the log's own writing, so that the bytes come out the same.
+    state: dict[str, Any] = {"id": header["ce_id"], "recorded_at": header["ce_time"]}
+    state |= {entry: header[name] for entry, name in ENTRIES.items() if name in header}
+    state["version"] = int(header["ce_dataschema"].rpartition(":")[2])
+    state["data"] = data
+    if sealed is not None:
+        state["sealed"] = sealed
+    return Notification(
+        id=position_of(headers),
+        originator_id=UUID(header["ce_subject"]),
+        originator_version=int(header["ce_aggregateversion"]),
+        topic=header["ce_type"],
+        state=orjson.dumps(state),
+    )
+
+
+def position_of(headers: Sequence[tuple[str, bytes]]) -> int:
+    """The log position that a record was made of."""
+    return next(int(content) for name, content in headers if name == "ce_position")
+
+
+def id_of(headers: Sequence[tuple[str, bytes]]) -> str:
+    """The id of the event that a record carries, to de-duplicate by."""
+    return next(content.decode() for name, content in headers if name == "ce_id")
