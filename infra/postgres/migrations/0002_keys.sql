@@ -1,4 +1,4 @@
--- The key store: wrapped data keys in a schema of their own, owned by a role of its own, reached by functions only.
+-- The key store: wrapped data keys in a schema of their own, owned by a role of its own, reached by functions.
 
 DO $$
 BEGIN
@@ -80,21 +80,21 @@ $$;
 -- offer may be null where the key is known to exist. The subjects stay locked against `shred` until the caller's
 -- transaction ends. Locks are taken in one order everywhere, so that writers never wait in a circle.
 -- The planner is held to the indexes: a plan made while the tables are empty is kept for the connection's life.
-CREATE FUNCTION keys.provide(subjects uuid[], categories text[], fingerprints bytea[], wrappings bytea[])
+CREATE FUNCTION keys.provide(subject_ids uuid[], categories text[], fingerprints bytea[], wrappings bytea[])
 RETURNS TABLE (subject_id uuid, category text, erased boolean, fingerprint bytea, wrapped bytea)
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
 #variable_conflict use_column
 BEGIN
     INSERT INTO keys.subjects (subject_id)
-    SELECT DISTINCT wanted FROM unnest(subjects) AS wanted ORDER BY wanted
+    SELECT DISTINCT wanted FROM unnest(subject_ids) AS wanted ORDER BY wanted
     ON CONFLICT DO NOTHING;
 
-    PERFORM FROM keys.subjects WHERE subject_id = ANY (subjects) ORDER BY subject_id FOR SHARE;
+    PERFORM FROM keys.subjects WHERE subject_id = ANY (subject_ids) ORDER BY subject_id FOR SHARE;
 
     INSERT INTO keys.data_keys (subject_id, category, fingerprint, wrapped)
     SELECT offer.subject_id, offer.category, offer.fingerprint, offer.wrapped
-    FROM unnest(subjects, categories, fingerprints, wrappings)
+    FROM unnest(subject_ids, categories, fingerprints, wrappings)
         AS offer (subject_id, category, fingerprint, wrapped)
     JOIN keys.subjects AS subject ON subject.subject_id = offer.subject_id
     WHERE subject.erased_at IS NULL AND offer.wrapped IS NOT NULL
@@ -103,7 +103,7 @@ BEGIN
 
     RETURN QUERY
     SELECT wanted.subject_id, wanted.category, subject.erased_at IS NOT NULL, kept.fingerprint, kept.wrapped
-    FROM unnest(subjects, categories) AS wanted (subject_id, category)
+    FROM unnest(subject_ids, categories) AS wanted (subject_id, category)
     JOIN keys.subjects AS subject ON subject.subject_id = wanted.subject_id
     LEFT JOIN keys.data_keys AS kept
         ON kept.subject_id = wanted.subject_id AND kept.category = wanted.category;
@@ -111,7 +111,7 @@ END
 $$;
 
 -- Keys to open with: no row where there never was one.
-CREATE FUNCTION keys.fetch(subjects uuid[], categories text[])
+CREATE FUNCTION keys.fetch(subject_ids uuid[], categories text[])
 RETURNS TABLE (subject_id uuid, category text, state text, fingerprint bytea, wrapped bytea)
 LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
@@ -119,7 +119,7 @@ SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS
 BEGIN
     RETURN QUERY
     SELECT kept.subject_id, kept.category, kept.state, kept.fingerprint, kept.wrapped
-    FROM unnest(subjects, categories) AS wanted (subject_id, category)
+    FROM unnest(subject_ids, categories) AS wanted (subject_id, category)
     JOIN keys.data_keys AS kept
         ON kept.subject_id = wanted.subject_id AND kept.category = wanted.category;
 END
@@ -149,24 +149,25 @@ END
 $$;
 
 -- Those of the subjects that are erased.
-CREATE FUNCTION keys.erased(subjects uuid[])
+CREATE FUNCTION keys.erased(subject_ids uuid[])
 RETURNS TABLE (subject_id uuid)
 LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $$
 #variable_conflict use_column
 BEGIN
-    RETURN QUERY SELECT subject_id FROM keys.subjects WHERE subject_id = ANY (subjects) AND erased_at IS NOT NULL;
+    RETURN QUERY
+    SELECT subject_id FROM keys.subjects WHERE subject_id = ANY (subject_ids) AND erased_at IS NOT NULL;
 END
 $$;
 
 -- Those of the subjects that are not erased, locked against `shred` until the caller's transaction ends: for
 -- whoever stores something that finds a person, such as a blind index row.
-CREATE FUNCTION keys.hold_living(subjects uuid[])
+CREATE FUNCTION keys.hold_living(subject_ids uuid[])
 RETURNS TABLE (subject_id uuid)
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $$
 #variable_conflict use_column
 BEGIN
     RETURN QUERY
-    SELECT subject_id FROM keys.subjects WHERE subject_id = ANY (subjects) AND erased_at IS NULL
+    SELECT subject_id FROM keys.subjects WHERE subject_id = ANY (subject_ids) AND erased_at IS NULL
     ORDER BY subject_id FOR SHARE;
 END
 $$;

@@ -1,0 +1,69 @@
+"""Opens boxes for readers: keys fetched once, each box opened once."""
+
+from collections.abc import Mapping, Sequence
+
+from domain.model import Erased, Sealed
+from infra.eventstore.sealing import Place, open_box
+from services.ports import DataKey, KeyLost, KeyRing, Tampered
+
+Opened = dict[str, str] | Erased
+
+
+class BoxUnsealer:
+    """Implements `services.ports.Unsealer` for the boxes of one namespace."""
+
+    def __init__(self, ring: KeyRing, namespace: str) -> None:
+        self._ring = ring
+        self._namespace = namespace
+
+    async def open(self, values: Sequence[Sealed]) -> Mapping[Sealed, str | Erased]:
+        if not values:
+            return {}
+        keys = await self._ring.fetch({(value.subject_id, value.category) for value in values})
+        boxes: dict[tuple[object, ...], Opened] = {}
+        opened: dict[Sealed, str | Erased] = {}
+        for value in values:
+            # A box stands for itself only in its own place: a copy elsewhere must not pass unopened.
+            place = (value.box, value.originator_id, value.originator_version, value.topic, value.event_id,
+                     value.subject_id, value.category, value.fingerprint)  # fmt: skip
+            if (contents := boxes.get(place)) is None:
+                key = keys[value.subject_id, value.category]
+                contents = boxes[place] = self._opened(value, key)
+            opened[value] = contents if isinstance(contents, Erased) else _field(contents, value)
+        return opened
+
+    def _opened(self, value: Sealed, key: DataKey | Erased | None) -> Opened:
+        if key is None:
+            raise _lost(value, "there is no such key")
+        # A key store of another time or place may have a key of this name, or a tombstone, that is not the
+        # box's: that is neither an answer nor an erasure.
+        if getattr(key, "fingerprint", value.fingerprint) != value.fingerprint:
+            raise _lost(value, "the key of that name is another one")
+        if isinstance(key, Erased):
+            return Erased(value.category)
+        place = Place(
+            self._namespace,
+            value.originator_id,
+            value.originator_version,
+            value.topic,
+            value.event_id,
+            value.subject_id,
+            value.category,
+        )
+        return open_box(value.box, key, place)
+
+
+def _field(contents: dict[str, str], value: Sealed) -> str:
+    try:
+        return contents[value.field]
+    except KeyError:
+        raise Tampered(
+            f"the {value.category} box of event {value.event_id} holds no {value.field!r}"
+        ) from None
+
+
+def _lost(value: Sealed, how: str) -> KeyLost:
+    return KeyLost(
+        f"event {value.event_id} is sealed under the {value.category} key of subject"
+        f" {value.subject_id}: {how}"
+    )
