@@ -10,8 +10,19 @@ from typing import Annotated, Any, Self
 import phonenumbers
 import pycountry
 from email_validator import EmailNotValidError, validate_email
-from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, ValidatorFunctionWrapHandler
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    ValidationInfo,
+    ValidatorFunctionWrapHandler,
+)
 from pydantic_core import CoreSchema, core_schema
+
+STORED = {"stored": True}
+"""The validation context of what is read from the log: it passed the rules of its day, and is not held to
+younger ones. A currency withdrawn since is still what was said."""
 
 
 class CheckedText(str):
@@ -30,10 +41,14 @@ class CheckedText(str):
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        def checked(text: Any, as_text: ValidatorFunctionWrapHandler) -> CheckedText:
-            return text if isinstance(text, cls) else cls.parse(as_text(text))
+        def checked(text: Any, as_text: ValidatorFunctionWrapHandler, info: ValidationInfo) -> CheckedText:
+            if isinstance(text, cls):
+                return text
+            if info.context is STORED:
+                return cls(as_text(text))
+            return cls.parse(as_text(text))
 
-        return core_schema.no_info_wrap_validator_function(checked, core_schema.str_schema())
+        return core_schema.with_info_wrap_validator_function(checked, core_schema.str_schema())
 
 
 class EmailAddress(CheckedText):

@@ -1,0 +1,256 @@
+"""The stored form of an event: one JSON document, written once, its personal fields in sealed boxes.
+
+    {"id", "recorded_at", "occurred_at", "actor", "correlation_id", "causation_id", "command_id",
+     "traceparent", "version", "data": {public fields},
+     "sealed": [{"subject", "category", "key", "fields", "box"}]}
+
+There is one box for each data subject and category. The envelope's reason is free text: it lies under the
+reserved name `reason` in the conversation box of the record's subject. `version` is the event class's.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from functools import cache
+from typing import Any, cast
+from uuid import UUID
+
+import orjson
+from eventsourcing.persistence import (
+    Mapper,
+    MapperDeserialisationError,
+    Notification,
+    StoredEvent,
+    Transcoder,
+)
+from pydantic import BaseModel
+
+from domain.catalogue import EVENTS, layout
+from domain.model import Category, Created, Erased, Event, Public, Sealed
+from domain.values import STORED
+from infra.eventstore.sealing import Place, seal
+from services.ports import DataKey, Envelope, KeyName, Recorded, SubjectIsErased
+
+REASON = "reason"
+NO_KEYS: Mapping[KeyName, DataKey | Erased] = {}
+
+
+class UnknownEvent(Event):
+    """A fact of a kind or version that this release does not know, as a later release writes them.
+
+    Readers pass it by, or show what they can of it; nothing decides on it.
+    """
+
+    data: Public[dict[str, Any]]
+    handles: Public[dict[str, Sealed]]
+
+    @property
+    def record_subject(self) -> UUID:
+        return UUID(self.data["subject_id"]) if "subject_id" in self.data else self.originator_id
+
+
+class EventMapper(Mapper[UUID]):
+    """Maps `Recorded` to the stored form, and back without unsealing anything."""
+
+    def __init__(self, namespace: str) -> None:
+        super().__init__(transcoder=OrjsonTranscoder())
+        self.namespace = namespace
+        for event_class in EVENTS.values():
+            if REASON in layout(event_class).personal:
+                raise TypeError(f"{event_class.__qualname__}: the personal field name {REASON!r} is reserved")
+
+    def needs(self, recorded: Recorded) -> set[KeyName]:
+        """The names of the keys that `to_stored_event` seals this event with."""
+        return set(_clear(recorded))
+
+    def to_stored_event(  # type: ignore[override]  # the library maps bare events; ours come with an envelope
+        self, recorded: Recorded, keys: Mapping[KeyName, DataKey | Erased] = NO_KEYS
+    ) -> StoredEvent:
+        """The stored form, sealed with `keys`. Raises `SubjectIsErased` where one of those needed is."""
+        event, envelope = recorded.event, recorded.envelope
+        state: dict[str, Any] = {
+            "id": envelope.event_id,
+            "recorded_at": envelope.recorded_at,
+            "occurred_at": event.timestamp,
+            "actor": envelope.actor,
+            "correlation_id": envelope.correlation_id,
+            "command_id": envelope.command_id,
+            "version": event.class_version,
+            "data": {name: getattr(event, name) for name in _plan(type(event)).clear},
+            "sealed": [
+                self._box(recorded, name, fields, keys[name]) for name, fields in _clear(recorded).items()
+            ],
+        }
+        if envelope.causation_id is not None:
+            state["causation_id"] = envelope.causation_id
+        if envelope.traceparent is not None:
+            state["traceparent"] = envelope.traceparent
+        return StoredEvent(
+            event.originator_id, event.originator_version, event.TOPIC, self.transcoder.encode(state)
+        )
+
+    def _box(
+        self, recorded: Recorded, name: KeyName, fields: Mapping[str, str], key: DataKey | Erased
+    ) -> dict[str, Any]:
+        subject_id, category = name
+        if isinstance(key, Erased):
+            raise SubjectIsErased(subject_id)
+        event = recorded.event
+        place = Place(
+            self.namespace,
+            event.originator_id,
+            event.originator_version,
+            event.TOPIC,
+            recorded.envelope.event_id,
+            subject_id,
+            category,
+        )
+        return {
+            "subject": subject_id,
+            "category": category,
+            "key": key.fingerprint,
+            "fields": list(fields),
+            "box": seal(fields, key, place),
+        }
+
+    def to_domain_event(self, stored_event: StoredEvent) -> Recorded:
+        """The event with `Sealed` handles in place of personal values; `UnknownEvent` where it is not known.
+
+        Reads tolerantly: unknown fields are left out, older versions are upcast, values are not held to rules
+        that are younger than they are. Raises `MapperDeserialisationError` where the form itself is broken.
+        """
+        try:
+            state = self.transcoder.decode(stored_event.state)
+            event_id = UUID(state["id"])
+            handles = _handles(stored_event, event_id, state["sealed"])
+            reason = handles.pop(REASON, None)
+            return Recorded(
+                _event(stored_event, state, handles),
+                _envelope(state, event_id, reason),
+                stored_event.id if isinstance(stored_event, Notification) else 0,
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise MapperDeserialisationError(
+                f"{stored_event.topic} {stored_event.originator_id} version "
+                f"{stored_event.originator_version} is not in the stored form"
+            ) from error
+
+
+class OrjsonTranscoder(Transcoder):
+    """JSON as orjson writes it: times end in Z, decimals are strings."""
+
+    def encode(self, obj: Any) -> bytes:
+        return orjson.dumps(obj, default=_plain, option=orjson.OPT_UTC_Z)
+
+    def decode(self, data: bytes) -> Any:
+        return orjson.loads(data)
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """An event class's fields, laid out for the hot path."""
+
+    clear: tuple[str, ...]
+    personal: tuple[tuple[str, str, Category], ...]
+    """Name, name of the subject's field, category."""
+    base: Mapping[str, Any]
+    """What every stored event of the class starts from when it is read: absent personal values are None."""
+
+
+@cache
+def _plan(event_class: type[Event]) -> _Plan:
+    declared = layout(event_class)
+    base: dict[str, Any] = dict.fromkeys(declared.personal)
+    if issubclass(event_class, Created):
+        base["originator_topic"] = declared.aggregate
+    return _Plan(
+        declared.subjects + declared.public,
+        tuple((name, it.subject, it.category) for name, it in declared.personal.items()),
+        base,
+    )
+
+
+@cache
+def _unknown(topic: str) -> type[UnknownEvent]:
+    """A class of the topic's own, so that `TOPIC` reads alike on every event; not in the catalogue."""
+    event_class = type("UnknownEvent", (UnknownEvent,), {"__module__": __name__})
+    setattr(event_class, "TOPIC", topic)  # noqa: B010 - in the class body it would register the topic
+    return event_class
+
+
+def _clear(recorded: Recorded) -> dict[KeyName, dict[str, str]]:
+    """The personal values of an event that is about to be stored, by the key that each is sealed with."""
+    event = recorded.event
+    values = [
+        ((getattr(event, subject), category), name, getattr(event, name))
+        for name, subject, category in _plan(type(event)).personal
+    ]
+    values.append(((event.record_subject, Category.CONVERSATION), REASON, recorded.envelope.reason))
+    boxes: dict[KeyName, dict[str, str]] = {}
+    for key, name, value in values:
+        if isinstance(value, str):
+            boxes.setdefault(key, {})[name] = value
+        elif value is not None:
+            raise TypeError(f"{event.TOPIC}: {name} is not a clear value, so it cannot be sealed")
+    return boxes
+
+
+def _event(stored: StoredEvent, state: Mapping[str, Any], handles: Mapping[str, Sealed]) -> Event:
+    event_class, version = EVENTS.get(stored.topic), state["version"]
+    fields: dict[str, Any] = {
+        "originator_id": stored.originator_id,
+        "originator_version": stored.originator_version,
+        "timestamp": datetime.fromisoformat(state["occurred_at"]),
+    }
+    if event_class is None or version > event_class.class_version:
+        return _unknown(stored.topic)(data=state["data"], handles=dict(handles), **fields)
+    fields |= _plan(event_class).base
+    fields |= state["data"]
+    fields |= handles
+    for younger in range(version + 1, event_class.class_version + 1):
+        getattr(event_class, f"upcast_v{younger - 1}_v{younger}")(fields)
+    return event_class.model_validate(fields, extra="ignore", context=STORED)
+
+
+def _handles(stored: StoredEvent, event_id: UUID, boxes: list[dict[str, Any]]) -> dict[str, Sealed]:
+    originator_id = cast("UUID", stored.originator_id)
+    return {
+        field: Sealed(
+            subject,
+            category,
+            box["key"],
+            box["box"],
+            field,
+            originator_id,
+            stored.originator_version,
+            stored.topic,
+            event_id,
+        )
+        for box in boxes
+        for subject, category in [(UUID(box["subject"]), Category(box["category"]))]
+        for field in box["fields"]
+    }
+
+
+def _envelope(state: Mapping[str, Any], event_id: UUID, reason: Sealed | None) -> Envelope:
+    causation_id = state.get("causation_id")
+    return Envelope(
+        event_id=event_id,
+        recorded_at=datetime.fromisoformat(state["recorded_at"]),
+        actor=state["actor"],
+        correlation_id=UUID(state["correlation_id"]),
+        causation_id=None if causation_id is None else UUID(causation_id),
+        command_id=UUID(state["command_id"]),
+        reason=reason,
+        traceparent=state.get("traceparent"),
+    )
+
+
+def _plain(value: Any) -> Any:
+    match value:
+        case BaseModel():
+            return value.model_dump(mode="json")
+        case Decimal():
+            return str(value)
+    raise TypeError(f"no stored form for {type(value).__qualname__}")
