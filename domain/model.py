@@ -136,6 +136,13 @@ class Event(BaseModel, CanMutateAggregate[UUID]):
     def apply(self, aggregate: Any) -> None:
         aggregate.evolve(self)
 
+    def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
+        # What is personal stays out of every log line, traceback and failure report.
+        for name, value in super().__repr_args__():
+            info = type(self).model_fields[name or ""]
+            if not any(isinstance(it, PersonalData) for it in info.metadata):
+                yield name, value
+
     @property
     def record_subject(self) -> UUID:
         """The subject whose key seals what is written about the event itself, such as its reason."""

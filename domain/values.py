@@ -3,20 +3,28 @@
 Text values are `str` subclasses that validate once: a value that is already of its type passes unread.
 """
 
+import re
+from collections.abc import Mapping
 from decimal import Decimal
 from enum import StrEnum
-from typing import Annotated, Any, Self
+from types import MappingProxyType
+from typing import Annotated, Any, ClassVar, Self
 
+import iso4217
 import phonenumbers
 import pycountry
 from email_validator import EmailNotValidError, validate_email
 from pydantic import (
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
     ValidationInfo,
     ValidatorFunctionWrapHandler,
+    WithJsonSchema,
+    model_validator,
 )
 from pydantic_core import CoreSchema, core_schema
 
@@ -24,11 +32,15 @@ STORED = {"stored": True}
 """The validation context of what is read from the log: it passed the rules of its day, and is not held to
 younger ones. A currency withdrawn since is still what was said."""
 
+Description = Mapping[str, Any]
+"""What a JSON Schema says of a text beyond that it is a string."""
+
 
 class CheckedText(str):
     """Text that holds to a rule: `check` returns its canonical form, or raises `ValueError`."""
 
     __slots__ = ()
+    described_as: ClassVar[Description] = MappingProxyType({})
 
     @classmethod
     def check(cls, text: str) -> str:
@@ -50,9 +62,20 @@ class CheckedText(str):
 
         return core_schema.with_info_wrap_validator_function(checked, core_schema.str_schema())
 
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        return {**handler(schema), **cls.described_as}
+
 
 class EmailAddress(CheckedText):
     """An address of RFC 5321 / 6531, its domain in lower case. Deliverability is not asked."""
+
+    __slots__ = ()
+    described_as: ClassVar[Description] = MappingProxyType(
+        {"format": "email", "examples": ["ada@example.com"]}
+    )
 
     @classmethod
     def check(cls, text: str) -> str:
@@ -64,6 +87,9 @@ class EmailAddress(CheckedText):
 
 class PhoneNumber(CheckedText):
     """A number in ITU-T E.164 form, such as +442079460000; input needs its country code."""
+
+    __slots__ = ()
+    described_as: ClassVar[Description] = MappingProxyType({"examples": ["+442079460000"]})
 
     @classmethod
     def check(cls, text: str) -> str:
@@ -79,6 +105,9 @@ class PhoneNumber(CheckedText):
 class CountryCode(CheckedText):
     """An ISO 3166-1 alpha-2 code, in capitals."""
 
+    __slots__ = ()
+    described_as: ClassVar[Description] = MappingProxyType({"pattern": "^[A-Za-z]{2}$", "examples": ["GB"]})
+
     @classmethod
     def check(cls, text: str) -> str:
         code = text.upper()
@@ -87,24 +116,63 @@ class CountryCode(CheckedText):
         return code
 
 
+DECIMALS: Mapping[str, int | None] = {it.code: it.exponent for it in iso4217.Currency}
+"""The decimals of each ISO 4217 currency; None where there is no smaller unit to speak of, as with gold."""
+
+
 class CurrencyCode(CheckedText):
     """An ISO 4217 alphabetic code, in capitals."""
+
+    __slots__ = ()
+    described_as: ClassVar[Description] = MappingProxyType({"pattern": "^[A-Za-z]{3}$", "examples": ["EUR"]})
 
     @classmethod
     def check(cls, text: str) -> str:
         code = text.upper()
-        if len(code) != 3 or pycountry.currencies.get(alpha_3=code) is None:
+        if code not in DECIMALS:
             raise ValueError("not an ISO 4217 currency code")
         return code
 
 
+AMOUNT = r"-?[0-9]{1,14}(\.[0-9]{1,4})?"
+
+
+def _exact(amount: Any) -> Any:
+    if isinstance(amount, float | bool) or (isinstance(amount, str) and not re.fullmatch(AMOUNT, amount)):
+        raise ValueError("not a decimal number such as 12.50, written as text")
+    return amount
+
+
 class Money(BaseModel):
-    """An exact amount of one currency: decimal, at most 4 places and 18 digits, never a float."""
+    """An exact amount of one currency, with its decimals: never a float, nor finer than the currency is.
+
+    At most 14 digits before the point; at most 4 after it where ISO 4217 knows no decimals.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    amount: Annotated[Decimal, Field(max_digits=18, decimal_places=4, allow_inf_nan=False)]
+    amount: Annotated[
+        Decimal,
+        Field(max_digits=18, decimal_places=4, allow_inf_nan=False),
+        BeforeValidator(_exact),
+        WithJsonSchema(
+            {
+                "anyOf": [{"type": "string", "pattern": f"^{AMOUNT}$"}, {"type": "integer"}],
+                "examples": ["12.50"],
+            }
+        ),
+    ]
     currency: CurrencyCode
+
+    @model_validator(mode="after")
+    def _in_decimals_of_currency(self, info: ValidationInfo) -> Self:
+        if info.context is not STORED and (decimals := DECIMALS[self.currency]) is not None:
+            exact = self.amount.quantize(Decimal(1).scaleb(-decimals))
+            if exact != self.amount:
+                raise ValueError(f"{self.currency} has {decimals} decimals")
+            # One form for one value, so that stored facts compare as they are written.
+            object.__setattr__(self, "amount", exact)
+        return self
 
 
 class CustomerKind(StrEnum):
