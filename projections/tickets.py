@@ -19,6 +19,7 @@ from domain.ticket.events import (
     TicketResolved,
     TicketResumed,
 )
+from domain.ticket.sla import STANDARD, deadlines, is_breached
 from domain.values import Channel, Level, Priority, SupportLine, TicketStatus
 from projections.model import Personal, Recorded, Row, Rows, advance
 
@@ -35,8 +36,8 @@ class Span:
 class TicketRow(Row):
     """A ticket as things stand.
 
-    `pauses`: when the SLA clock stood. `unresolved`: when the ticket was open or waiting. The due times
-    allow for the pauses that are over; while the ticket waits, they move on.
+    `pauses`: when the SLA clock stood: the ticket waited, or was thought to be resolved. `unresolved`: when it
+    was open or waiting. While it waits, what is not overdue has no due time. Closing resolves, too.
     """
 
     channel: Channel
@@ -64,15 +65,11 @@ class TicketRow(Row):
     description: Personal = None
 
     def breached(self, at: datetime) -> bool:
-        """Whether the answer or the resolution came, or by `at` is, later than its due time."""
-        now = self.pauses[-1].since if self.status is TicketStatus.WAITING and self.pauses else at
-        return _late(self.first_response_due, self.first_response_at or self.resolved_at or now) or _late(
-            self.resolution_due, self.resolved_at or now
+        """Whether the answer or the resolution came, or is still missing `at` this moment, after it was due."""
+        answered_at = self.first_response_at or self.resolved_at
+        return is_breached(self.first_response_due, done_at=answered_at, now=at) or is_breached(
+            self.resolution_due, done_at=self.resolved_at, now=at
         )
-
-
-def _late(due: datetime | None, done: datetime) -> bool:
-    return due is not None and done > due
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,14 +123,15 @@ def project(rows: Rows[TicketRow], recorded: Recorded) -> None:
     """Bring the ticket's row up to the event; an event that the row shows already changes nothing."""
     event = recorded.event
     if isinstance(event, TicketOpened):
-        rows.setdefault(event.originator_id, _ticket(event, recorded.position))
+        if event.originator_id not in rows:
+            rows[event.originator_id] = _ticket(event, recorded.position)
     elif (row := advance(rows, recorded)) is not None:
         row.changed_at = event.timestamp
         _change(row, event)
 
 
 def _ticket(event: TicketOpened, position: int) -> TicketRow:
-    return TicketRow(
+    row = TicketRow(
         id=event.originator_id,
         subject_id=event.subject_id,
         version=event.originator_version,
@@ -151,16 +149,21 @@ def _ticket(event: TicketOpened, position: int) -> TicketRow:
         subject=event.subject,
         description=event.description,
     )
+    _set_due(row)
+    return row
 
 
 def _change(row: TicketRow, event: Event) -> None:
     match event:
         case TicketPrioritised():
             row.impact, row.urgency, row.priority = event.impact, event.urgency, event.priority
+            _set_due(row)
         case TicketAssigned():
             row.team, row.agent_id = event.team, event.agent_id
+        case TicketEscalated(team=None):
+            row.line = event.line
         case TicketEscalated():
-            row.line, row.team, row.agent_id = event.line, event.team or row.team, None
+            row.line, row.team, row.agent_id = event.line, event.team, None
         case TicketReplySent():
             row.first_response_at = row.first_response_at or event.timestamp
         case TicketPaused() | TicketResumed() | TicketResolved() | TicketReopened() | TicketClosed():
@@ -183,12 +186,25 @@ def _turn(row: TicketRow, event: Event) -> None:
             row.status, row.resolved_at = TicketStatus.RESOLVED, moment
             _end(row.unresolved, moment)
         case TicketReopened():
+            if row.resolved_at is not None:
+                row.pauses = [*row.pauses, Span(since=row.resolved_at, until=max(moment, row.resolved_at))]
             row.status, row.resolved_at, row.closed_at = TicketStatus.OPEN, None, None
             row.unresolved = [*row.unresolved, Span(since=moment)]
         case TicketClosed():
             row.status, row.closed_at = TicketStatus.CLOSED, moment
             row.resolved_at = row.resolved_at or moment
             _end(row.unresolved, moment)
+    _set_due(row)
+
+
+def _set_due(row: TicketRow) -> None:
+    due = deadlines(
+        STANDARD,
+        priority=row.priority,
+        opened_at=row.opened_at,
+        pauses=[(pause.since, pause.until) for pause in row.pauses],
+    )
+    row.first_response_due, row.resolution_due = due.first_response, due.resolution
 
 
 def _end(spans: list[Span], moment: datetime) -> None:

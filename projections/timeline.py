@@ -63,4 +63,5 @@ def entry(recorded: Recorded) -> Entry:
 def _subjects(event: Event) -> tuple[UUID, ...]:
     if isinstance(event, ErasureRequested | SubjectErased):
         return (event.erased_subject_id,)
-    return tuple(dict.fromkeys(getattr(event, name) for name in layout(type(event)).subjects))
+    named = (getattr(event, name) for name in layout(type(event)).subjects)
+    return tuple(dict.fromkeys((event.record_subject, *named)))

@@ -1,0 +1,224 @@
+"""Moves all views on by a batch of events: rows, timeline, blind index and tracking in one transaction."""
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import asdict
+from functools import cache
+from typing import Any
+from uuid import UUID
+
+import orjson
+from psycopg import AsyncConnection, sql
+
+from domain.catalogue import layout
+from domain.erasure.events import SubjectErased
+from domain.model import Event, Sealed
+from infra.outage import unavailable_on_outage
+from infra.postgres.database import Pool
+from infra.postgres.views.tables import TABLES, VIEWS, Table, by_aggregate, load_rows, save_rows
+from projections.directory import ContactDetail, DirectoryRow, canonical, contact_details
+from projections.model import Row
+from projections.timeline import entry
+from services.ports import BlindIndex, Recorded, Unsealer
+
+SWITCH_LOCK = 0x6C657468650002
+"""Shared by every batch; a rebuild takes it alone for the moment in which it switches views."""
+
+Detail = tuple[UUID, UUID, ContactDetail]
+"""Record, subject, and which detail: the key of a blind index row."""
+
+
+class VersionGap(Exception):
+    """A record's event came before an earlier one of the same record: the source broke its promise."""
+
+
+class PostgresViewStore:
+    """Keeps the given views in step with events. Safe to run in many processes at once.
+
+    Each row knows the last version it shows, so that an event that comes again changes nothing.
+    `suffix` names the schemas beside the live ones, for a rebuild.
+    """
+
+    def __init__(
+        self,
+        pool: Pool,
+        unsealer: Unsealer,
+        blind: BlindIndex,
+        *,
+        views: Collection[str] = VIEWS,
+        suffix: str = "",
+    ) -> None:
+        self.pool = pool
+        self.unsealer = unsealer
+        self.blind = blind
+        self.views = tuple(views)
+        self.suffix = suffix
+        self._tables = by_aggregate([table for table in TABLES if table.view in views])
+
+    async def tracked(self, source: str) -> int:
+        """The position up to which all of the views have come; 0 at first."""
+        with unavailable_on_outage():
+            async with self.pool.connection() as connection:
+                cursor = await connection.execute(
+                    "SELECT position FROM views.tracking WHERE view = ANY (%s) AND source = %s",
+                    [list(self.views), source],
+                )
+                positions = [int(record[0]) for record in await cursor.fetchall()]
+        return min(positions) if len(positions) == len(self.views) else 0
+
+    async def apply(self, batch: Sequence[Recorded], source: str) -> None:
+        """Move the views on, all together. Raises `VersionGap` or `Unavailable`; then none has moved."""
+        digests = await self._digests(batch)
+        with unavailable_on_outage():
+            async with self.pool.connection() as connection, connection.transaction():
+                await connection.execute("SELECT pg_advisory_xact_lock_shared(%s)", [SWITCH_LOCK])
+                await self.apply_within(connection, batch, source, digests)
+
+    async def apply_within(
+        self,
+        connection: AsyncConnection[Any],
+        batch: Sequence[Recorded],
+        source: str,
+        digests: Mapping[Sealed, bytes],
+    ) -> None:
+        """The same, as part of the caller's transaction."""
+        for table, events in self._parted(batch).items():
+            await self._move(connection, table, events, digests)
+        erased = [it.event.erased_subject_id for it in batch if isinstance(it.event, SubjectErased)]
+        if erased and "directory" in self.views:
+            await connection.execute(
+                sql.SQL("DELETE FROM {} WHERE subject_id = ANY (%s)").format(self._blind_index), [erased]
+            )
+        if "timeline" in self.views:
+            await self._enter(connection, batch)
+        await self._track(connection, source, max(it.position for it in batch))
+
+    def _parted(self, batch: Sequence[Recorded]) -> Mapping[Table[Any], list[Recorded]]:
+        """The events by the tables that show them. In one order, as the locks are taken in it."""
+        parts: dict[str, list[Recorded]] = defaultdict(list)
+        for recorded in batch:
+            parts[aggregate_of(type(recorded.event))].append(recorded)
+        return {table: parts[kind] for kind in sorted(parts) for table in self._tables.get(kind, ())}
+
+    async def _move(
+        self,
+        connection: AsyncConnection[Any],
+        table: Table[Any],
+        events: Sequence[Recorded],
+        digests: Mapping[Sealed, bytes],
+    ) -> None:
+        ids = {recorded.originator_id for recorded in events}
+        rows: dict[UUID, Row] = await load_rows(connection, table, ids, suffix=self.suffix)
+        versions = {id: row.version for id, row in rows.items()}
+        before = _findable(rows.values()) if table.view == "directory" else {}
+        for recorded in events:
+            check_gap(rows, recorded)
+            table.project(rows, recorded)
+        changed = [row for id, row in rows.items() if row.version != versions.get(id)]
+        if not changed:
+            return
+        written = await save_rows(connection, table, changed, suffix=self.suffix)
+        if table.view == "directory":
+            after = _findable(row for row in changed if row.id in written)
+            before = {key: value for key, value in before.items() if key[0] in written}
+            await self._index(connection, before, after, digests)
+
+    async def _digests(self, batch: Sequence[Recorded]) -> Mapping[Sealed, bytes]:
+        """The blind index digests of the contact details that the batch brings, erased ones left out."""
+        if "directory" not in self.views:
+            return {}
+        handles = {
+            handle: detail
+            for recorded in batch
+            if aggregate_of(type(recorded.event)) in ("customer", "member")
+            for detail in ContactDetail
+            if isinstance(handle := getattr(recorded.event, detail, None), Sealed)
+        }
+        opened = await self.unsealer.open(list(handles))
+        return {
+            handle: self.blind.digest(purpose(detail), canonical(detail, clear))
+            for handle, detail in handles.items()
+            if isinstance(clear := opened[handle], str)
+        }
+
+    async def _index(
+        self,
+        connection: AsyncConnection[Any],
+        before: Mapping[Detail, Sealed],
+        after: Mapping[Detail, Sealed],
+        digests: Mapping[Sealed, bytes],
+    ) -> None:
+        gone = [key for key, handle in before.items() if after.get(key) != handle]
+        if gone:
+            await connection.execute(
+                sql.SQL(
+                    "DELETE FROM {} AS live "
+                    "USING unnest(%s::uuid[], %s::uuid[], %s::text[]) AS gone (r, s, k) "
+                    "WHERE live.record_id = gone.r AND live.subject_id = gone.s AND live.kind = gone.k"
+                ).format(self._blind_index),
+                [list(it) for it in zip(*gone, strict=True)],
+            )
+        new = [(*key, digests[it]) for key, it in after.items() if before.get(key) != it and it in digests]
+        if new:
+            await connection.execute(
+                sql.SQL(
+                    "INSERT INTO {} AS live (record_id, subject_id, kind, digest) "
+                    "SELECT new.* FROM unnest(%s::uuid[], %s::uuid[], %s::text[], %s::bytea[]) "
+                    "AS new (record_id, subject_id, kind, digest) "
+                    # Holds off an erasure until this transaction ends, so that no row outlives its purge.
+                    "JOIN keys.hold_living(%s::uuid[]) AS living ON living.subject_id = new.subject_id "
+                    "ON CONFLICT (record_id, subject_id, kind) DO UPDATE SET digest = excluded.digest"
+                ).format(self._blind_index),
+                [*(list(it) for it in zip(*new, strict=True)), list({key[1] for key in new})],
+            )
+
+    async def _enter(self, connection: AsyncConnection[Any], batch: Sequence[Recorded]) -> None:
+        document = orjson.dumps([asdict(entry(recorded)) for recorded in batch])
+        await connection.execute(
+            sql.SQL(
+                "INSERT INTO {table} SELECT * FROM json_populate_recordset(NULL::{table}, %s::json) "
+                "ON CONFLICT DO NOTHING"
+            ).format(table=sql.Identifier("timeline" + self.suffix, "entries")),
+            [document.decode()],
+        )
+
+    async def _track(self, connection: AsyncConnection[Any], source: str, position: int) -> None:
+        await connection.execute(
+            "INSERT INTO views.tracking AS live (view, source, position) "
+            "SELECT it, %s, %s FROM unnest(%s::text[]) AS it ORDER BY it "
+            "ON CONFLICT (view, source) DO UPDATE SET position = greatest(live.position, excluded.position)",
+            [source, position, list(self.views)],
+        )
+
+    @property
+    def _blind_index(self) -> sql.Identifier:
+        return sql.Identifier("directory" + self.suffix, "blind_index")
+
+
+def purpose(detail: ContactDetail) -> str:
+    """What a contact detail's digest is for: part of what is digested, so never to be changed."""
+    return f"directory.{detail}"
+
+
+@cache
+def aggregate_of(event_class: type[Event]) -> str:
+    """The kind of record the event is about; of an unknown event, what its topic says."""
+    kind = layout(event_class).aggregate or event_class.TOPIC.partition(".")[0]
+    return "erasure" if kind == "subject" else kind
+
+
+def check_gap(rows: Mapping[UUID, Row], recorded: Recorded) -> None:
+    """Raise `VersionGap` if an event of the record is missing between its row and this event."""
+    row = rows.get(recorded.originator_id)
+    if row is not None and recorded.originator_version > row.version + 1:
+        raise VersionGap(f"{recorded.originator_id}: {row.version}, then {recorded.originator_version}")
+
+
+def _findable(rows: Iterable[Any]) -> dict[Detail, Sealed]:
+    found: dict[Detail, Sealed] = {}
+    row: DirectoryRow
+    for row in rows:
+        for (subject_id, detail), handle in contact_details(row).items():
+            if isinstance(handle, Sealed):
+                found[row.id, subject_id, detail] = handle
+    return found

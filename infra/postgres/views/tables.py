@@ -1,0 +1,106 @@
+"""The tables of the views, and how whole batches of rows are read from and written to them."""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, Generic, TypeVar
+from uuid import UUID
+
+import orjson
+from psycopg import AsyncConnection, sql
+
+from infra.postgres.views.codec import RowCodec, codec
+from projections import directory, pipeline, tickets
+from projections.directory import CustomerRow, ErasureRow, MemberRow
+from projections.model import Recorded, Row
+from projections.pipeline import LeadRow
+from projections.tickets import TicketRow
+
+R = TypeVar("R", bound=Row)
+
+
+@dataclass(frozen=True, slots=True)
+class Table(Generic[R]):
+    """The rows of one kind of aggregate in one view: `view` is the schema, `aggregate` the kind."""
+
+    view: str
+    name: str
+    aggregate: str
+    kind: type[R]
+    project: Callable[[Any, Recorded], None]
+
+    @property
+    def codec(self) -> RowCodec[R]:
+        return codec(self.kind)
+
+    def identifier(self, suffix: str = "") -> sql.Identifier:
+        """The table's qualified name; `suffix` names the schema beside the live one."""
+        return sql.Identifier(self.view + suffix, self.name)
+
+    def selection(self) -> sql.Composed:
+        """The stored columns, for the rows to be decoded."""
+        return sql.SQL(", ").join(sql.Identifier("it", name) for name in self.codec.stored)
+
+
+CUSTOMERS = Table("directory", "customers", "customer", CustomerRow, directory.project)
+MEMBERS = Table("directory", "members", "member", MemberRow, directory.project)
+ERASURES = Table("directory", "erasures", "erasure", ErasureRow, directory.project)
+LEADS = Table("pipeline", "leads", "lead", LeadRow, pipeline.project)
+TICKETS = Table("tickets", "tickets", "ticket", TicketRow, tickets.project)
+
+TABLES: tuple[Table[Any], ...] = (CUSTOMERS, MEMBERS, ERASURES, LEADS, TICKETS)
+VIEWS = ("directory", "pipeline", "tickets", "timeline")
+"""The views that have rows of their own, by schema."""
+
+
+async def load_rows(
+    connection: AsyncConnection[Any], table: Table[R], ids: Collection[UUID], *, suffix: str = ""
+) -> dict[UUID, R]:
+    """Those of the rows that exist, by id."""
+    query = sql.SQL("SELECT {} FROM {} AS it WHERE it.id = ANY (%s)").format(
+        table.selection(), table.identifier(suffix)
+    )
+    cursor = await connection.execute(query, [list(ids)], binary=True)
+    return {row.id: row for row in map(table.codec.decode, await cursor.fetchall())}
+
+
+async def save_rows(
+    connection: AsyncConnection[Any], table: Table[R], rows: Sequence[R], *, suffix: str = ""
+) -> set[UUID]:
+    """Write the rows that are newer than what is there, and answer with their ids.
+
+    In one order everywhere, so that two writers never wait for each other in a circle.
+    """
+    encode = table.codec.encode
+    document = orjson.dumps([encode(row) for row in sorted(rows, key=_id)], default=_exact)
+    cursor = await connection.execute(_upsert(table, suffix), [document.decode()], binary=True)
+    return {record[0] for record in await cursor.fetchall()}
+
+
+def _upsert(table: Table[Any], suffix: str) -> sql.Composed:
+    columns = [sql.Identifier(name) for name in table.codec.stored]
+    return sql.SQL(
+        "INSERT INTO {table} AS live ({columns}) "
+        "SELECT {columns} FROM json_populate_recordset(NULL::{table}, %s::json) "
+        "ON CONFLICT (id) DO UPDATE SET {assignments} WHERE live.version < excluded.version RETURNING id"
+    ).format(
+        table=table.identifier(suffix),
+        columns=sql.SQL(", ").join(columns),
+        assignments=sql.SQL(", ").join(sql.SQL("{0} = excluded.{0}").format(it) for it in columns[1:]),
+    )
+
+
+def by_aggregate(tables: Collection[Table[Any]]) -> Mapping[str, tuple[Table[Any], ...]]:
+    """Which tables show the events of each kind of aggregate."""
+    kinds = {table.aggregate for table in tables}
+    return {kind: tuple(table for table in tables if table.aggregate == kind) for kind in kinds}
+
+
+def _id(row: Row) -> bytes:
+    return row.id.bytes
+
+
+def _exact(value: object) -> str:
+    if isinstance(value, Decimal):
+        return str(value)
+    raise TypeError(type(value).__name__)
