@@ -166,12 +166,15 @@ class Money(BaseModel):
 
     @model_validator(mode="after")
     def _in_decimals_of_currency(self, info: ValidationInfo) -> Self:
-        if info.context is not STORED and (decimals := DECIMALS[self.currency]) is not None:
-            exact = self.amount.quantize(Decimal(1).scaleb(-decimals))
-            if exact != self.amount:
-                raise ValueError(f"{self.currency} has {decimals} decimals")
-            # One form for one value, so that stored facts compare as they are written.
-            object.__setattr__(self, "amount", exact)
+        if info.context is STORED:
+            return self
+        decimals = DECIMALS[self.currency]
+        # One form for one value, so that stored facts compare as they are written.
+        written = max(0, -int(self.amount.as_tuple().exponent))
+        exact = self.amount.quantize(Decimal(1).scaleb(-(written if decimals is None else decimals)))
+        if exact != self.amount:
+            raise ValueError(f"{self.currency} has {decimals} decimals")
+        object.__setattr__(self, "amount", exact)
         return self
 
 
