@@ -77,9 +77,9 @@ class Settings(BaseSettings):
         return kek
 
     @property
-    def kek_file(self) -> Path:
-        """The file that holds the key-encryption key, mode 0600."""
-        return Path(self.kek.removeprefix("file:")).absolute() if self.kek else self.data / "kek"
+    def kek_reference(self) -> str:
+        """Where the key-encryption key is: a file in the data folder unless told otherwise."""
+        return self.kek or f"file:{self.data / 'kek'}"
 
     @property
     def postgres_folder(self) -> Path:

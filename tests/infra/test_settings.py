@@ -18,7 +18,7 @@ def test_with_nothing_set_everything_has_a_value() -> None:
     loaded = load()
     assert (loaded.namespace, loaded.port, loaded.kafka, loaded.database_url) == ("main", 8080, None, None)
     assert loaded.data == Path.cwd() / ".lethe"
-    assert loaded.kek_file == loaded.data / "kek"
+    assert loaded.kek_reference == f"file:{Path.cwd()}/.lethe/kek"
 
 
 def test_a_flag_wins_over_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
