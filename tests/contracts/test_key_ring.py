@@ -1,0 +1,177 @@
+"""What holds for every key ring: the one in PostgreSQL and its twin in memory."""
+
+from collections.abc import AsyncIterator, Collection, Mapping
+from contextlib import asynccontextmanager
+from typing import Any, Protocol
+from uuid import UUID, uuid4
+
+import pytest
+
+from domain.model import Category, Erased
+from infra.kek import FileKek, fingerprint
+from infra.memory.keyring import MemoryKeyRing
+from infra.postgres.database import open_pool
+from infra.postgres.keyring import PostgresKeyRing
+from services.ports import DataKey, KeyName, KeyRing, KeyShredder, KeyState
+
+NAMESPACE = "main"
+KEK = FileKek(bytes(32))
+
+
+class Ring(KeyRing, KeyShredder, Protocol):
+    async def knows(self, subject_id: UUID) -> bool: ...
+
+    async def counts(self) -> Mapping[tuple[Category, KeyState], int]: ...
+
+
+class Case:
+    """A ring, and a way to have a transaction for it."""
+
+    def __init__(self, ring: Ring, pool: Any) -> None:
+        self.ring = ring
+        self._pool = pool
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Any]:
+        if self._pool is None:
+            yield None
+        else:
+            async with self._pool.connection() as connection, connection.transaction():
+                yield connection
+
+    async def provide(self, *names: KeyName) -> Mapping[KeyName, DataKey | Erased]:
+        async with self.transaction() as within:
+            return await self.ring.provide(names, within=within)
+
+
+@pytest.fixture(params=["postgres", "memory"])
+def url(request: pytest.FixtureRequest) -> str | None:
+    found: str | None = request.getfixturevalue("database_url") if request.param == "postgres" else None
+    return found
+
+
+@pytest.fixture
+async def case(url: str | None) -> AsyncIterator[Case]:
+    if url is None:
+        yield Case(MemoryKeyRing(), None)
+        return
+    pool = await open_pool(url, size=4)
+    try:
+        yield Case(PostgresKeyRing(pool, KEK, NAMESPACE), pool)
+    finally:
+        await pool.close()
+
+
+def names(*categories: Category, subject_id: UUID | None = None) -> list[KeyName]:
+    return [(subject_id or uuid4(), category) for category in categories]
+
+
+def secrets(keys: Mapping[KeyName, DataKey | Erased | None]) -> Collection[bytes]:
+    return [key.secret for key in keys.values() if isinstance(key, DataKey)]
+
+
+def print_of(key: DataKey | Erased) -> str:
+    assert isinstance(key, DataKey)
+    return key.fingerprint
+
+
+async def test_a_key_is_minted_once_and_found_again(case: Case) -> None:
+    [name] = names(Category.IDENTITY)
+    minted = await case.provide(name)
+    assert await case.provide(name) == minted
+    assert await case.provide(name) == minted
+    assert await case.ring.fetch([name]) == minted
+
+
+async def test_every_subject_and_category_has_a_key_of_its_own(case: Case) -> None:
+    ours, theirs = uuid4(), uuid4()
+    wanted = [(subject, category) for subject in (ours, theirs) for category in Category]
+    keys = await case.provide(*wanted)
+    assert set(keys) == set(wanted)
+    assert len(set(secrets(keys))) == len(wanted)
+    assert {len(secret) for secret in secrets(keys)} == {32}
+
+
+async def test_the_fingerprint_commits_to_the_key(case: Case) -> None:
+    [name] = names(Category.CONTACT)
+    key = (await case.provide(name))[name]
+    assert isinstance(key, DataKey)
+    assert key.fingerprint == fingerprint(key.secret)
+
+
+async def test_a_key_that_never_was_is_not_erased_and_not_minted_by_asking(case: Case) -> None:
+    [name] = names(Category.IDENTITY)
+    assert await case.ring.fetch([name]) == {name: None}
+    assert await case.ring.fetch([name]) == {name: None}
+    assert set((await case.ring.states(name[0])).values()) == {KeyState.NEVER}
+    assert not await case.ring.knows(name[0])
+
+
+async def test_nothing_asked_for_is_nothing_answered(case: Case) -> None:
+    assert await case.provide() == {}
+    assert await case.ring.fetch([]) == {}
+    assert await case.ring.erased([]) == set()
+
+
+async def test_shredding_ends_all_keys_of_the_subject_and_nobody_elses(case: Case) -> None:
+    subject, neighbour = uuid4(), uuid4()
+    mine = names(Category.IDENTITY, Category.CONTACT, subject_id=subject)
+    [other] = names(Category.IDENTITY, subject_id=neighbour)
+    keys = await case.provide(*mine, other)
+
+    shredded = await case.ring.shred(subject)
+
+    assert shredded.fingerprints == {name[1]: print_of(keys[name]) for name in mine}
+    fetched = await case.ring.fetch([*mine, other])
+    assert all(isinstance(fetched[name], Erased) for name in mine)
+    assert fetched[other] == keys[other]
+    assert await case.ring.erased([subject, neighbour]) == {subject}
+    states = await case.ring.states(subject)
+    assert states[Category.IDENTITY] is KeyState.ERASED
+    assert states[Category.CONVERSATION] is KeyState.NEVER
+    assert (await case.ring.states(neighbour))[Category.IDENTITY] is KeyState.ACTIVE
+
+
+async def test_shredding_again_answers_the_same(case: Case) -> None:
+    [name] = names(Category.IDENTITY)
+    await case.provide(name)
+    assert await case.ring.shred(name[0]) == await case.ring.shred(name[0])
+
+
+async def test_no_key_is_minted_behind_the_fence(case: Case) -> None:
+    subject = uuid4()
+    had, had_not = names(Category.IDENTITY, Category.CONVERSATION, subject_id=subject)
+    await case.provide(had)
+    await case.ring.shred(subject)
+    keys = await case.provide(had, had_not)
+    assert isinstance(keys[had], Erased)
+    assert isinstance(keys[had_not], Erased)
+    assert await case.ring.fetch([had_not]) == {had_not: None}
+
+
+async def test_a_subject_without_keys_is_fenced_all_the_same(case: Case) -> None:
+    [name] = names(Category.IDENTITY)
+    assert (await case.ring.shred(name[0])).fingerprints == {}
+    assert isinstance((await case.provide(name))[name], Erased)
+    assert await case.ring.erased([name[0]]) == {name[0]}
+    assert await case.ring.knows(name[0])
+
+
+async def test_keys_are_counted_by_state(case: Case) -> None:
+    subject = uuid4()
+    await case.provide(*names(Category.IDENTITY, Category.CONTACT, subject_id=subject))
+    await case.provide(*names(Category.IDENTITY))
+    await case.ring.shred(subject)
+    assert await case.ring.counts() == {
+        (Category.IDENTITY, KeyState.ACTIVE): 1,
+        (Category.IDENTITY, KeyState.ERASED): 1,
+        (Category.CONTACT, KeyState.ERASED): 1,
+    }
+
+
+async def test_a_key_does_not_show_itself_in_text(case: Case) -> None:
+    [name] = names(Category.IDENTITY)
+    key = (await case.provide(name))[name]
+    assert isinstance(key, DataKey)
+    assert repr(key.secret) not in repr(key)
+    assert "secret" not in repr(key)
