@@ -24,7 +24,7 @@ from eventsourcing.persistence import (
     StoredEvent,
     Transcoder,
 )
-from pydantic import BaseModel
+from pydantic import BaseModel, TypeAdapter
 
 from domain.catalogue import EVENTS, layout
 from domain.model import Category, Created, Erased, Event, Public, Sealed
@@ -33,6 +33,7 @@ from infra.eventstore.sealing import Place, seal
 from services.ports import DataKey, Envelope, KeyName, Recorded, SubjectIsErased
 
 REASON = "reason"
+_uuid = TypeAdapter(UUID).validate_python  # six times as fast as UUID()
 NO_KEYS: Mapping[KeyName, DataKey | Erased] = {}
 
 
@@ -122,7 +123,7 @@ class EventMapper(Mapper[UUID]):
         """
         try:
             state = self.transcoder.decode(stored_event.state)
-            event_id = UUID(state["id"])
+            event_id = _uuid(state["id"])
             handles = _handles(stored_event, event_id, state["sealed"])
             reason = handles.pop(REASON, None)
             return Recorded(
@@ -228,7 +229,7 @@ def _handles(stored: StoredEvent, event_id: UUID, boxes: list[dict[str, Any]]) -
             event_id,
         )
         for box in boxes
-        for subject, category in [(UUID(box["subject"]), Category(box["category"]))]
+        for subject, category in [(_uuid(box["subject"]), Category(box["category"]))]
         for field in box["fields"]
     }
 
@@ -239,9 +240,9 @@ def _envelope(state: Mapping[str, Any], event_id: UUID, reason: Sealed | None) -
         event_id=event_id,
         recorded_at=datetime.fromisoformat(state["recorded_at"]),
         actor=state["actor"],
-        correlation_id=UUID(state["correlation_id"]),
-        causation_id=None if causation_id is None else UUID(causation_id),
-        command_id=UUID(state["command_id"]),
+        correlation_id=_uuid(state["correlation_id"]),
+        causation_id=None if causation_id is None else _uuid(causation_id),
+        command_id=_uuid(state["command_id"]),
         reason=reason,
         traceparent=state.get("traceparent"),
     )

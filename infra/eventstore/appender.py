@@ -1,0 +1,188 @@
+"""Group commit: whatever has queued while the last transaction ran goes into the next one."""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from psycopg import OperationalError
+from psycopg.errors import UniqueViolation
+from psycopg_pool import PoolTimeout
+
+from infra.eventstore.committing import Answer, GroupTransaction, Pool
+from infra.eventstore.mapper import EventMapper
+from services.ports import Clock, Commit, KeyRing, Outcome, Unavailable
+
+GROUP_MAX = 500
+QUEUE_MAX = 10_000
+ATTEMPTS_MAX = 4
+PAUSE_SECONDS = 0.05
+
+
+@dataclass(slots=True)
+class _Pending:
+    commit: Commit
+    answer: "asyncio.Future[Outcome]"
+
+    @property
+    def id(self) -> UUID:
+        return self.commit.context.command_id
+
+    @property
+    def claims(self) -> set[object]:
+        """What no other commit of the same group may claim."""
+        return {self.id, *((it.originator_id, it.originator_version) for it in self.commit.events)}
+
+    def settle(self, answer: Outcome | Exception) -> None:
+        if self.answer.done():  # the caller has gone away
+            return
+        if isinstance(answer, Outcome):
+            self.answer.set_result(answer)
+        else:
+            self.answer.set_exception(answer)
+
+
+class Appender:
+    """Stores commits durably, many in one transaction. Belongs to one event loop.
+
+    A commit that cannot be stored fails alone. A cancelled caller's commit may be stored or not: its command
+    id tells. `stored` is called after each transaction, to wake readers.
+    """
+
+    def __init__(
+        self,
+        pool: Pool,
+        mapper: EventMapper,
+        ring: KeyRing,
+        clock: Clock,
+        *,
+        stored: Callable[[], None] = lambda: None,
+        group_max: int = GROUP_MAX,
+        queue_max: int = QUEUE_MAX,
+    ) -> None:
+        self._pool = pool
+        self._transaction = GroupTransaction(pool, mapper, ring, clock)
+        self._stored = stored
+        self._group_max = group_max
+        self._queue_max = queue_max
+        self._queue: deque[_Pending] = deque()
+        self._work = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self._closing = False
+
+    async def append(self, commit: Commit) -> Outcome:
+        """Answer once the commit is durable. Raises as `services.ports.EventStore.append`."""
+        if self._closing:
+            raise Unavailable("the log is closing")
+        if len(self._queue) >= self._queue_max:
+            raise Unavailable("too many commands are waiting")
+        if self._task is None:
+            self._task = asyncio.create_task(self._run(), name="appender")
+        pending = _Pending(commit, asyncio.get_running_loop().create_future())
+        self._queue.append(pending)
+        self._work.set()
+        return await pending.answer
+
+    async def close(self) -> None:
+        """Store what is queued, and take no more."""
+        self._closing = True
+        self._work.set()
+        if self._task is not None:
+            await self._task
+
+    async def _run(self) -> None:
+        group: list[_Pending] = []
+        try:
+            while group := await self._take():
+                while group:
+                    now, group = _apart(group)
+                    await self._commit(now)
+        finally:
+            # Only where this task is cancelled or broken: nobody waits for ever.
+            self._closing = True
+            for pending in [*group, *self._queue]:
+                pending.settle(Unavailable("the log was closed"))
+
+    async def _take(self) -> list[_Pending]:
+        """The next group; none only once the queue is empty for good."""
+        group: list[_Pending] = []
+        while not group:
+            while not self._queue:
+                if self._closing:
+                    return []
+                self._work.clear()
+                await self._work.wait()
+            while self._queue and len(group) < self._group_max:
+                pending = self._queue.popleft()
+                if not pending.answer.done():
+                    group.append(pending)
+        return group
+
+    async def _commit(self, group: list[_Pending]) -> None:
+        """Settle every member of the group, whatever happens."""
+        try:
+            await self._attempt(group)
+        except OperationalError as error:
+            for pending in group:
+                pending.settle(_unavailable(error))
+        except Exception as error:  # noqa: BLE001 - handed on to whoever waits for the answer
+            if len(group) == 1:
+                group[0].settle(error)
+                return
+            # Whose fault it is shows when each is stored alone.
+            for pending in group:
+                await self._commit([pending])
+        except BaseException:
+            for pending in group:
+                pending.settle(Unavailable("the log was closed"))
+            raise
+
+    async def _attempt(self, group: list[_Pending]) -> None:
+        """Store the group, again after a lost line or a lost race.
+
+        Storing again is safe also where the answer to COMMIT was lost: a stored command is found by its id
+        and answered, and one that is still under way makes this one wait for it.
+        """
+        for attempt in range(1, ATTEMPTS_MAX + 1):
+            if not (waiting := [pending for pending in group if not pending.answer.done()]):
+                return
+            try:
+                answers = await self._transaction.store([pending.commit for pending in waiting])
+            except UniqueViolation:
+                if attempt == ATTEMPTS_MAX:
+                    raise
+                _settle(waiting, await self._transaction.conflicts([it.commit for it in waiting]))
+            except OperationalError as error:
+                if isinstance(error, PoolTimeout) or attempt == ATTEMPTS_MAX:
+                    raise
+                await asyncio.sleep(PAUSE_SECONDS * attempt)
+                await self._pool.check()
+            else:
+                _settle(waiting, answers)
+                self._stored()
+                return
+
+
+def _settle(group: Sequence[_Pending], answers: Mapping[UUID, Answer]) -> None:
+    for pending in group:
+        if pending.id in answers:
+            pending.settle(answers[pending.id])
+
+
+def _apart(group: Sequence[_Pending]) -> tuple[list[_Pending], list[_Pending]]:
+    """Those that contradict no earlier one of the group, and the rest, which sees what became of it."""
+    now: list[_Pending] = []
+    later: list[_Pending] = []
+    claimed: set[object] = set()
+    for pending in group:
+        claims = pending.claims
+        (later if claims & claimed else now).append(pending)
+        claimed |= claims
+    return now, later
+
+
+def _unavailable(cause: Exception) -> Unavailable:
+    error = Unavailable("the database cannot be reached just now")
+    error.__cause__ = cause
+    return error

@@ -1,0 +1,53 @@
+"""The event log as the use cases see it, on PostgreSQL."""
+
+from uuid import UUID
+
+from eventsourcing.persistence import StoredEvent
+
+from domain.model import Event
+from infra.eventstore.appender import Appender
+from infra.eventstore.committing import Pool, known_answers
+from infra.eventstore.mapper import EventMapper, UnknownEvent
+from infra.outage import unavailable_on_outage
+from services.ports import CommandContext, Commit, History, Outcome, Refused, Unavailable
+
+LOAD = """
+SELECT originator_id, originator_version, topic, state, position
+FROM log.events WHERE originator_id = %s ORDER BY originator_version
+"""
+
+
+class PostgresEventStore:
+    """Implements `services.ports.EventStore`."""
+
+    def __init__(self, pool: Pool, mapper: EventMapper, appender: Appender) -> None:
+        self._pool = pool
+        self._mapper = mapper
+        self._appender = appender
+
+    async def load(self, originator_id: UUID) -> History:
+        """See the port. Raises `Unavailable` where a later release wrote what this one cannot decide on."""
+        with unavailable_on_outage():
+            async with self._pool.connection() as connection:
+                cursor = connection.cursor(binary=True)
+                rows = await (await cursor.execute(LOAD, [originator_id])).fetchall()
+        events = [self._event(StoredEvent(*stored)) for *stored, _ in rows]
+        return History(events, rows[-1][-1] if rows else 0)
+
+    def _event(self, stored: StoredEvent) -> Event:
+        event = self._mapper.to_domain_event(stored).event
+        if isinstance(event, UnknownEvent):
+            raise Unavailable(f"a later release wrote {stored.topic} of {stored.originator_id}")
+        return event
+
+    async def append(self, commit: Commit) -> Outcome:
+        return await self._appender.append(commit)
+
+    async def outcome_of(self, context: CommandContext) -> Outcome | None:
+        with unavailable_on_outage():
+            async with self._pool.connection() as connection:
+                answers = await known_answers(connection, [context])
+        answer = answers.get(context.command_id)
+        if isinstance(answer, Refused):
+            raise answer
+        return answer
