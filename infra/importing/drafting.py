@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from itertools import groupby
 from typing import Any
 from uuid import UUID
@@ -21,6 +22,7 @@ class Drafting:
 
     mapping: Mapping
     names: Names
+    now: datetime
     _beside: set[tuple[str, str]] = field(default_factory=set)
 
     def drafts(self, rows: Iterator[Row]) -> Iterator[Draft | Rejected]:
@@ -52,9 +54,11 @@ class Drafting:
             yield from self._draft(record, key, [row])
 
     def _draft(self, record: Record, key: str, rows: Sequence[Row]) -> Iterator[Draft | Rejected]:
-        row, reasons, omitted = rows[0], list[Reason](), list[Reason]()
+        row, reasons, omitted = rows[0], list[Reason](), list(rows[0].omitted)
         if not key:
-            yield Rejected(row.number, [Reason(", ".join(record.key), "missing, and it identifies the record")])
+            yield Rejected(
+                row.number, [Reason(", ".join(record.key), "missing, and it identifies the record")]
+            )
             return
         steps = [step for step in record.steps if step.applies(row.values)]
         commands = [self._command(record.kind, step, row, reasons, omitted) for step in steps]
@@ -89,11 +93,12 @@ class Drafting:
         fields = {
             name: value
             for name, source in step.fields.items()
-            if (value := self._value(name, source, row, omitted if source.bad == "omit" else reasons)) is not None
+            if (value := self._value(name, source, row, omitted if source.bad == "omit" else reasons))
+            is not None
         }
         refused = {reason.field for reason in (*reasons, *omitted)}
-        for name in fields_of(kind, step.do).required - fields.keys() - refused:
-            reasons.append(Reason(name, "missing"))
+        missing = fields_of(kind, step.do).required - fields.keys() - refused
+        reasons.extend(Reason(name, "missing") for name in sorted(missing))
         return Command(step.do, at, fields)
 
     def _value(self, name: str, source: Value, row: Row, reasons: list[Reason]) -> Any:
@@ -104,11 +109,16 @@ class Drafting:
             if source.id is not None:
                 return self.names.id(source.id, text)
             if name == "at":
-                return moment(text, source.formats, source.zone)
+                return self._past(moment(text, source.formats, source.zone))
             return convert(name, source, text, row.values)
         except ValueError as error:
             reasons.append(Reason(name, str(error)))
             return None
+
+    def _past(self, at: datetime) -> datetime:
+        if at > self.now:
+            raise ValueError("lies in the future")
+        return at
 
 
 def _plain(value: Any) -> Any:

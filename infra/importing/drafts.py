@@ -13,7 +13,7 @@ from services.ports import BlindIndex
 
 
 class Command(NamedTuple):
-    """One verb of a draft; `at` None means the time of the import."""
+    """One verb of a draft; `at` None means when the first one happened, and for that: now."""
 
     verb: str
     at: datetime | None
@@ -22,7 +22,10 @@ class Command(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """One record to create, all its commands in one commit. `digest` tells it from another of the same key."""
+    """One record to create, all its commands in one commit.
+
+    `digest` tells it from another content of the same key.
+    """
 
     row: int
     kind: str

@@ -26,8 +26,10 @@ class Told:
     meaning: Meaning
 
 
-def replayed(history: History, rows: Sequence[Row], value: ReadsValue, reasons: list[Reason]) -> list[Command]:
-    """The commands that follow the opening. Each row, the first too, leaves at least one event of its time."""
+def replayed(
+    history: History, rows: Sequence[Row], value: ReadsValue, reasons: list[Reason]
+) -> list[Command]:
+    """The commands that follow the opening; with it, each row leaves at least one event of its own time."""
     ticket = _Replay()
     commands: list[Command] = []
     for row in rows:

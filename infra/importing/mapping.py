@@ -59,7 +59,9 @@ class Value(Part):
     endings: dict[str, str | None] = {}
     otherwise: str | None = None
     case: Literal["title", "lower", "upper"] | None = None
-    id: Named | None = Field(None, description="The value is the source key of such a record: its id is meant.")
+    id: Named | None = Field(
+        None, description="The value is the source key of such a record: its id is meant."
+    )
     formats: tuple[str, ...] = Field((), description="strptime formats; absent: ISO 8601.")
     zone: str = Field("UTC", description="IANA time zone of times that name none.")
     currency: Annotated["Value | None", BeforeValidator(_column)] = None
@@ -104,7 +106,10 @@ Condition = tuple[str, ...] | Literal["present", "absent"]
 
 
 class Step(Part):
-    """One command: the verb, when it happened (absent: now), its fields, and which rows call for it."""
+    """One command: the verb, when it happened, its fields, and which rows call for it.
+
+    Without `at`, or where that is blank, it happened when the first step did, and that one happens now.
+    """
 
     do: str
     at: Source | None = None
@@ -140,7 +145,9 @@ class Record(Part):
         for step in self.steps:
             known = fields_of(self.kind, step.do).known
             if unknown := sorted(set(step.fields) - known):
-                raise ValueError(f"{step.do} has no field {', '.join(unknown)}; it has {', '.join(sorted(known))}")
+                raise ValueError(
+                    f"{step.do} has no field {', '.join(unknown)}; it has {', '.join(sorted(known))}"
+                )
         return self
 
 
@@ -176,7 +183,7 @@ class Join(Part):
 
 
 class Mapping(Record):
-    """A mapping file. `realm` keeps the keys of different sources apart; `also` are records told of beside."""
+    """A mapping file. `realm` keeps the keys of sources apart; `also` are records told of beside."""
 
     about: str
     realm: str = ""
@@ -191,11 +198,19 @@ class Mapping(Record):
         values = [it for record in (self, *self.also) for step in record.steps for it in step.fields.values()]
         values += [it.at for record in (self, *self.also) for it in record.steps if it.at]
         if self.history:
-            parts = (self.history.at, self.history.team, self.history.agent, self.history.line, self.history.status)
+            parts = (
+                self.history.at,
+                self.history.team,
+                self.history.agent,
+                self.history.line,
+                self.history.status,
+            )
             values += [it for it in parts if it]
         values += [it.subject for it in (self, *self.also) if it.subject]
         keys = {column for record in (self, *self.also) for column in record.key}
-        conditions = {column for record in (self, *self.also) for step in record.steps for column in step.when}
+        conditions = {
+            column for record in (self, *self.also) for step in record.steps for column in step.when
+        }
         return keys | conditions | {column for value in values for column in value.reads()}
 
 
@@ -229,7 +244,9 @@ def load_mapping(name: str) -> Mapping:
         return Mapping.model_validate(yaml.safe_load(path.read_text("utf-8")))
     except (OSError, UnicodeDecodeError) as error:
         known = ", ".join(sorted(it.stem for it in MAPS.glob("*.yaml")))
-        raise BadMapping(f"{name}: no readable mapping file, and none of the shipped ones: {known}") from error
+        raise BadMapping(
+            f"{name}: no readable mapping file, and none of the shipped ones: {known}"
+        ) from error
     except yaml.YAMLError as error:
         raise BadMapping(f"{path}: not YAML: {' '.join(str(error).split())}") from error
     except ValidationError as error:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, TextIO
 
 from infra.importing.mapping import Join, Mapping
-from infra.importing.vcards import BadCard, cards
+from infra.importing.vcards import cards
 
 CELL_CHARACTERS_MAX = 1_000_000
 
@@ -27,11 +27,15 @@ class Reason(NamedTuple):
 
 
 class Row(NamedTuple):
-    """One row; `number` counts from 1, without the header. An unreadable one has a `fault` and no values."""
+    """One row; `number` counts from 1, without the header. An unreadable one has a `fault` and no values.
+
+    `omitted` are parts of it that cannot be read, while the rest can.
+    """
 
     number: int
     values: dict[str, str]
     fault: Reason | None = None
+    omitted: tuple[Reason, ...] = ()
 
 
 def read(path: Path, mapping: Mapping) -> Iterator[Row]:
@@ -123,7 +127,9 @@ def _ndjson(path: Path, mapping: Mapping) -> Iterator[Row]:
             number += 1
             try:
                 document = json.loads(line, parse_float=str, parse_int=str)
-                json.dumps(document, ensure_ascii=False).encode()  # refuses lone surrogates, which no UTF-8 holds
+                json.dumps(
+                    document, ensure_ascii=False
+                ).encode()  # refuses lone surrogates, which no UTF-8 holds
             except ValueError:
                 document = None
             if isinstance(document, dict):
@@ -145,10 +151,8 @@ def _flattened(document: dict[str, Any], prefix: str = "") -> Iterator[tuple[str
 def _vcards(path: Path) -> Iterator[Row]:
     with _bytes(path) as file:
         for number, card in enumerate(cards(file.read()), 1):
-            if isinstance(card, BadCard):
-                yield Row(number, {}, Reason("row", str(card)))
-            else:
-                yield Row(number, card)
+            unreadable = tuple(Reason(it, "cannot be read in its encoding") for it in card.unreadable)
+            yield Row(number, card.values, omitted=unreadable)
 
 
 def _lookup(path: Path, join: Join, mapping: Mapping) -> dict[str, dict[str, str]]:

@@ -3,31 +3,33 @@
 import codecs
 import re
 from collections.abc import Iterator
-from typing import Any
+from io import StringIO
+from typing import Any, NamedTuple
 
-import vobject
-from vobject.vcard import Address, Name
+from vobject.base import VObjectError, getLogicalLines, textLineToContentLine
+from vobject.vcard import splitFields
 
 # Big, and nothing we keep; Android folds them so that no decoder reads them.
 BINARY = re.compile(r"(?:[\w-]+\.)?(PHOTO|LOGO|SOUND|KEY)[;:]", re.IGNORECASE)
 CARD = re.compile(rb"BEGIN:VCARD.*?END:VCARD", re.IGNORECASE | re.DOTALL)
 CHARSET = re.compile(rb"CHARSET=\"?([\w.:-]+)", re.IGNORECASE)
+Properties = dict[str, list[Any]]
 ESCAPE = re.compile(r"\\(.)", re.DOTALL)
 
 
-class BadCard(Exception):
-    """The card cannot be read; the text says why, never what is in it."""
+class Card(NamedTuple):
+    """What we keep of a card, and the properties of it that nobody could read."""
+
+    values: dict[str, str]
+    unreadable: list[str]
 
 
-def cards(data: bytes) -> Iterator[dict[str, str] | BadCard]:
-    """One flat row a card; a card that cannot be read takes only itself out."""
+def cards(data: bytes) -> Iterator[Card]:
+    """The cards of a file. A property that cannot be read takes only itself out."""
     if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         data = data.decode("utf-16").encode("utf-8")
     for found in CARD.finditer(data):
-        try:
-            yield _flat(_text(found[0]))
-        except (vobject.base.VObjectError, LookupError, UnicodeDecodeError, ValueError) as error:
-            yield BadCard(f"not a readable vCard ({type(error).__name__})")
+        yield _card(_text(found[0]))
 
 
 def _text(card: bytes) -> str:
@@ -45,12 +47,20 @@ def _text(card: bytes) -> str:
     return "\r\n".join(kept) + "\r\n"
 
 
-def _flat(text: str) -> dict[str, str]:
-    card = vobject.readOne(text, transform=False, allowQP=True)
+def _card(text: str) -> Card:
+    card: Properties = {}
+    unreadable = []
+    for line, number in getLogicalLines(StringIO(text), allowQP=True):
+        try:
+            found = textLineToContentLine(line, number)
+        except (VObjectError, LookupError, ValueError):
+            unreadable.append(line.split(":")[0].split(";")[0].rpartition(".")[2].lower())
+        else:
+            card.setdefault(found.name.lower(), []).append(found)
     row = {
         "uid": _plain(_best(card, "uid")),
         "name": _plain(_best(card, "fn")) or _name(card),
-        "organisation": _plain(_best(card, "org")).split(";")[0],
+        "organisation": _fields(_best(card, "org"))[0],
         "title": _plain(_best(card, "title")),
         "email": _plain(_best(card, "email")).removeprefix("mailto:"),
         "phone": _plain(_best(card, "tel")).removeprefix("tel:").split(";")[0],
@@ -58,12 +68,12 @@ def _flat(text: str) -> dict[str, str]:
         "born_on": _plain(_best(card, "bday")),
         "note": _plain(_best(card, "note")),
     }
-    return {column: value.strip() for column, value in row.items() if value.strip()}
+    return Card({column: value.strip() for column, value in row.items() if value.strip()}, unreadable)
 
 
-def _best(card: Any, name: str) -> Any:
+def _best(card: Properties, name: str) -> Any:
     """The preferred property of that name that is not empty; a fax is nobody's first choice."""
-    lines = [it for it in card.contents.get(name, ()) if it.value.strip()]
+    lines = [it for it in card.get(name, ()) if it.value.strip()]
     return min(lines, key=_rank, default=None)
 
 
@@ -71,34 +81,31 @@ def _rank(line: Any) -> tuple[bool, int]:
     words = {it.upper() for it in line.singletonparams}
     words |= {word.upper() for it in line.params.get("TYPE", ()) for word in it.split(",")}
     preference = line.params.get("PREF", ["100"])[0]
-    return (bool(words & {"FAX", "PAGER"}), 0 if "PREF" in words else int(preference or 1))
+    order = int(preference) if preference.isdecimal() else 100
+    return (bool(words & {"FAX", "PAGER"}), 0 if "PREF" in words else order)
 
 
 def _plain(line: Any) -> str:
     if line is None:
         return ""
-    return ESCAPE.sub(lambda it: "\n" if it[1] in "nN" else it[1], line.value)
+    text: str = ESCAPE.sub(lambda it: "\n" if it[1] in "nN" else it[1], line.value)
+    return "\n".join(text.splitlines())
 
 
-def _name(card: Any) -> str:
-    line = _best(card, "n")
-    if line is None:
-        return ""
-    name: Name = line.transformToNative().value
-    return " ".join(_words(name.prefix, name.given, name.additional, name.family, name.suffix))
+def _fields(line: Any) -> list[str]:
+    """The parts of a structured value; vobject gives a list where a part holds commas."""
+    parts = splitFields(line.value) if line is not None else [""]
+    texts = [", ".join(map(str.strip, it)) if isinstance(it, list) else it for it in parts]
+    return [it.strip(" ,") for it in texts]
 
 
-def _address(card: Any) -> str:
-    line = _best(card, "adr")
-    if line is None:
-        return ""
-    it: Address = line.transformToNative().value
-    town = " ".join(_words(it.code, it.city, it.region))
-    lines = [*_words(it.box), *_words(it.extended), *_words(it.street), town, *_words(it.country)]
-    return "\n".join(part for line in lines for part in line.splitlines() if part.strip())
+def _name(card: Properties) -> str:
+    family, given, additional, prefix, suffix, *_ = *_fields(_best(card, "n")), "", "", "", "", ""
+    return " ".join(it for it in (prefix, given, additional, family, suffix) if it)
 
 
-def _words(*parts: Any) -> list[str]:
-    """The parts that say something; vobject gives a list where a part holds commas."""
-    texts = [", ".join(it) if isinstance(it, list) else it for it in parts]
-    return [it.strip(" ,") for it in texts if it.strip(" ,")]
+def _address(card: Properties) -> str:
+    box, extended, street, city, region, code, country, *_ = *_fields(_best(card, "adr")), *[""] * 7
+    town = " ".join(it for it in (code, city, region) if it)
+    lines = "\n".join((box, extended, street, town, country)).splitlines()
+    return "\n".join(it.strip(" ,") for it in lines if it.strip(" ,"))

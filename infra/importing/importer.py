@@ -1,0 +1,212 @@
+"""Imports a file: reads, drafts, decides and stores its records, many at once; any of it may be repeated."""
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import TypeVar
+from uuid import UUID
+
+from pydantic import BaseModel, ValidationError
+from uuid_utils.compat import uuid7
+
+from domain.model import DomainError, happening_at
+from infra.importing.drafting import Drafting
+from infra.importing.drafts import Draft, Names, Rejected
+from infra.importing.mapping import Mapping as RowMapping
+from infra.importing.rejects import RejectFile
+from infra.importing.rows import Reason, Row, read
+from services.application import Application
+from services.ports import BlindIndex, CommandContext, CommandReused, Unavailable
+
+T = TypeVar("T")
+ACTOR = "lethe-import"
+LANES = 6
+DRAFTS_A_LANE = 256
+ATTEMPTS_MAX = 8
+
+KnownCommands = Callable[[Collection[UUID]], Awaitable[Mapping[UUID, bytes]]]
+"""The request digests of those of the commands that the log has already."""
+
+
+class ImportReport(BaseModel):
+    """What an import did, by kind of record. `position` is the log's, of the last record added."""
+
+    file: str
+    kind: str
+    dry_run: bool
+    rows: int = 0
+    added: dict[str, int] = {}
+    unchanged: dict[str, int] = {}
+    rejected: int = 0
+    conflicts: int = 0
+    omitted: int = 0
+    rejects: Path | None = None
+    position: int = 0
+    seconds: float = 0.0
+
+    @property
+    def complete(self) -> bool:
+        """Whether every row is in the log now."""
+        return self.rejected == self.conflicts == 0
+
+
+@dataclass(slots=True)
+class _Run:
+    """The state of one import."""
+
+    mapping: RowMapping
+    items: Iterator[Draft | Rejected]
+    rejects: RejectFile
+    report: ImportReport
+    correlation_id: UUID
+    now: datetime
+    added: Counter[str] = field(default_factory=Counter)
+    unchanged: Counter[str] = field(default_factory=Counter)
+
+
+@dataclass(frozen=True, slots=True)
+class Importer:
+    """Imports files into one namespace. Each record is one commit, found again by its keyed command id."""
+
+    application: Application
+    blind: BlindIndex
+    known: KnownCommands
+
+    async def run(
+        self,
+        path: Path,
+        mapping: RowMapping,
+        *,
+        rejects: Path,
+        dry_run: bool = False,
+        progress: Callable[[int], None] = lambda row: None,
+    ) -> ImportReport:
+        """Import the file, or with `dry_run` only decide all of it. `progress` is told the rows read.
+
+        What is in the log already is `unchanged`; what is there with other content is a conflict. Both a
+        row left out and a field left out are listed in the file `rejects`, by field and rule, never by
+        value. Raises `BadFile`, or `Unavailable` when the log stays away; then, as after a kill, running
+        it again goes on where it stopped.
+        """
+        now, started = self.application.clock.now(), time.perf_counter()
+        report = ImportReport(file=path.name, kind=mapping.kind, dry_run=dry_run)
+        drafting = Drafting(mapping, Names(self.blind, mapping.realm), now)
+        with RejectFile(rejects) as file:
+            rows = _counted(read(path, mapping), report, progress)
+            run = _Run(mapping, drafting.drafts(rows), file, report, uuid7(), now)
+            await _all([asyncio.create_task(self._lane(run)) for _ in range(LANES)])
+        progress(report.rows)
+        return report.model_copy(
+            update={
+                "added": dict(run.added),
+                "unchanged": dict(run.unchanged),
+                "rejects": rejects if file.written else None,
+                "seconds": round(time.perf_counter() - started, 3),
+            }
+        )
+
+    async def _lane(self, run: _Run) -> None:
+        while items := list(islice(run.items, DRAFTS_A_LANE)):
+            drafts = [it for it in items if isinstance(it, Draft)]
+            for it in items:
+                if isinstance(it, Rejected):
+                    _reject(run, it)
+            known = await _patiently(partial(self.known, [it.command_id for it in drafts]))
+            unknown = [it for it in drafts if not _is_known(run, it, known.get(it.command_id))]
+            if run.report.dry_run:
+                _decide(run, unknown)
+            else:
+                await asyncio.gather(*(self._store(run, it) for it in unknown))
+
+    async def _store(self, run: _Run, draft: Draft) -> None:
+        context = CommandContext(
+            command_id=draft.command_id,
+            request_digest=draft.digest,
+            actor=ACTOR,
+            occurred_at=draft.commands[0].at or run.now,
+            correlation_id=run.correlation_id,
+        )
+        try:
+            outcome = await _patiently(partial(self.application.create, draft.decide, context=context))
+        except CommandReused:
+            _conflict(run, draft)
+        except (DomainError, ValidationError) as refusal:
+            _reject(run, Rejected(draft.row, _reasons(refusal)))
+        else:
+            (run.unchanged if outcome.repeated else run.added)[draft.kind] += 1
+            run.report.position = max(run.report.position, outcome.position)
+
+
+async def _all(lanes: Sequence[asyncio.Task[None]]) -> None:
+    """Wait for the lanes; where one fails, its error is the import's, and none goes on behind its back."""
+    try:
+        await asyncio.gather(*lanes)
+    finally:
+        for lane in lanes:
+            lane.cancel()
+        await asyncio.gather(*lanes, return_exceptions=True)
+
+
+def _counted(rows: Iterable[Row], report: ImportReport, progress: Callable[[int], None]) -> Iterator[Row]:
+    for row in rows:
+        report.rows = row.number
+        if row.number % DRAFTS_A_LANE == 0:
+            progress(row.number)
+        yield row
+
+
+def _is_known(run: _Run, draft: Draft, digest: bytes | None) -> bool:
+    if digest is None:
+        return False
+    if digest == draft.digest:
+        run.unchanged[draft.kind] += 1
+    else:
+        _conflict(run, draft)
+    return True
+
+
+def _decide(run: _Run, drafts: Iterable[Draft]) -> None:
+    for draft in drafts:
+        try:
+            with happening_at(draft.commands[0].at or run.now):
+                draft.decide()
+        except (DomainError, ValidationError) as refusal:
+            _reject(run, Rejected(draft.row, _reasons(refusal)))
+        else:
+            run.added[draft.kind] += 1
+
+
+def _conflict(run: _Run, draft: Draft) -> None:
+    run.report.conflicts += 1
+    reason = Reason("row", "imported before under the same key, with other content")
+    run.rejects.write(Rejected(draft.row, [reason]))
+
+
+def _reject(run: _Run, rejected: Rejected) -> None:
+    if rejected.omitted:
+        run.report.omitted += 1
+    else:
+        run.report.rejected += 1
+    run.rejects.write(rejected)
+
+
+def _reasons(refusal: DomainError | ValidationError) -> list[Reason]:
+    if isinstance(refusal, DomainError):
+        return [Reason("row", refusal.detail)]
+    return [Reason(".".join(map(str, it["loc"])), it["type"]) for it in refusal.errors(include_input=False)]
+
+
+async def _patiently(work: Callable[[], Awaitable[T]]) -> T:
+    """The result of repeatable work, asked for again while the log is away: for about a minute."""
+    for attempt in range(ATTEMPTS_MAX):
+        try:
+            return await work()
+        except Unavailable:
+            await asyncio.sleep(0.25 * 2**attempt)
+    return await work()
