@@ -9,7 +9,6 @@ from eventsourcing.persistence import StoredEvent
 from psycopg import AsyncConnection
 from psycopg.types.numeric import Int8
 from psycopg_pool import AsyncConnectionPool
-from uuid_utils.compat import uuid7
 
 from domain.model import Erased
 from infra.eventstore.mapper import EventMapper
@@ -19,11 +18,9 @@ from services.ports import (
     CommandReused,
     Commit,
     DataKey,
-    Envelope,
     KeyName,
     KeyRing,
     Outcome,
-    Recorded,
     Refused,
     SubjectIsErased,
     VersionConflict,
@@ -104,7 +101,8 @@ class GroupTransaction:
         self, commits: Sequence[Commit], connection: AsyncConnection[Any], answers: dict[UUID, Answer]
     ) -> list["_Sealed"]:
         """What is to be stored; those that had to seal something for an erased subject go to `answers`."""
-        recorded = [(commit, self._recorded(commit)) for commit in commits]
+        now = self._clock.now()
+        recorded = [(commit, self._mapper.envelop(commit, now)) for commit in commits]
         names = {name for _, events in recorded for it in events for name in self._mapper.needs(it)}
         keys: Keys = await self._ring.provide(names, within=connection) if names else {}
         sealed = []
@@ -116,9 +114,6 @@ class GroupTransaction:
             else:
                 sealed.append(_Sealed(commit, stored))
         return sealed
-
-    def _recorded(self, commit: Commit) -> list[Recorded]:
-        return list(recorded_now(commit, self._clock))
 
     async def conflicts(self, commits: Sequence[Commit]) -> dict[UUID, Answer]:
         """Those of the commits that another transaction has made impossible."""
@@ -151,23 +146,6 @@ async def known_answers(
         else CommandReused(command_id)
         for command_id, digest, originator_id, version, position, subject_id in await cursor.fetchall()
     }
-
-
-def recorded_now(commit: Commit, clock: Clock) -> Iterable[Recorded]:
-    """The commit's events in envelopes of their own, stamped with the present."""
-    context, now = commit.context, clock.now()
-    for event in commit.events:
-        envelope = Envelope(
-            event_id=uuid7(),
-            recorded_at=now,
-            actor=context.actor,
-            correlation_id=context.correlation_id,
-            causation_id=context.causation_id,
-            command_id=context.command_id,
-            reason=context.reason,
-            traceparent=context.traceparent,
-        )
-        yield Recorded(event, envelope)
 
 
 @dataclass(frozen=True, slots=True)

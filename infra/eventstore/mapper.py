@@ -8,7 +8,7 @@ There is one box for each data subject and category. The envelope's reason is fr
 reserved name `reason` in the conversation box of the record's subject. `version` is the event class's.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -25,12 +25,13 @@ from eventsourcing.persistence import (
     Transcoder,
 )
 from pydantic import BaseModel, TypeAdapter
+from uuid_utils.compat import uuid7
 
 from domain.catalogue import EVENTS, layout
 from domain.model import Category, Created, Erased, Event, Public, Sealed
 from domain.values import STORED
 from infra.eventstore.sealing import Place, seal
-from services.ports import DataKey, Envelope, KeyName, Recorded, SubjectIsErased
+from services.ports import Commit, DataKey, Envelope, KeyName, Recorded, SubjectIsErased, Unavailable
 
 REASON = "reason"
 _uuid = TypeAdapter(UUID).validate_python  # six times as fast as UUID()
@@ -60,6 +61,26 @@ class EventMapper(Mapper[UUID]):
         for event_class in EVENTS.values():
             if REASON in layout(event_class).personal:
                 raise TypeError(f"{event_class.__qualname__}: the personal field name {REASON!r} is reserved")
+
+    def envelop(self, commit: Commit, recorded_at: datetime) -> list[Recorded]:
+        """The commit's events, each in an envelope with an id of its own."""
+        context = commit.context
+        return [
+            Recorded(
+                event,
+                Envelope(
+                    event_id=uuid7(),
+                    recorded_at=recorded_at,
+                    actor=context.actor,
+                    correlation_id=context.correlation_id,
+                    causation_id=context.causation_id,
+                    command_id=context.command_id,
+                    reason=context.reason,
+                    traceparent=context.traceparent,
+                ),
+            )
+            for event in commit.events
+        ]
 
     def needs(self, recorded: Recorded) -> set[KeyName]:
         """The names of the keys that `to_stored_event` seals this event with."""
@@ -136,6 +157,14 @@ class EventMapper(Mapper[UUID]):
                 f"{stored_event.topic} {stored_event.originator_id} version "
                 f"{stored_event.originator_version} is not in the stored form"
             ) from error
+
+    def to_decide_on(self, stored_events: Iterable[StoredEvent]) -> list[Event]:
+        """An aggregate's events. Raises `Unavailable` where a later release wrote one: it may decide, not we."""
+        events = [self.to_domain_event(stored).event for stored in stored_events]
+        for event in events:
+            if isinstance(event, UnknownEvent):
+                raise Unavailable(f"a later release wrote {event.TOPIC} of {event.originator_id}")
+        return events
 
 
 class OrjsonTranscoder(Transcoder):

@@ -4,12 +4,11 @@ from uuid import UUID
 
 from eventsourcing.persistence import StoredEvent
 
-from domain.model import Event
 from infra.eventstore.appender import Appender
 from infra.eventstore.committing import Pool, known_answers
-from infra.eventstore.mapper import EventMapper, UnknownEvent
+from infra.eventstore.mapper import EventMapper
 from infra.outage import unavailable_on_outage
-from services.ports import CommandContext, Commit, History, Outcome, Refused, Unavailable
+from services.ports import CommandContext, Commit, History, Outcome, Refused
 
 LOAD = """
 SELECT originator_id, originator_version, topic, state, position
@@ -31,14 +30,8 @@ class PostgresEventStore:
             async with self._pool.connection() as connection:
                 cursor = connection.cursor(binary=True)
                 rows = await (await cursor.execute(LOAD, [originator_id])).fetchall()
-        events = [self._event(StoredEvent(*stored)) for *stored, _ in rows]
+        events = self._mapper.to_decide_on(StoredEvent(*stored) for *stored, _ in rows)
         return History(events, rows[-1][-1] if rows else 0)
-
-    def _event(self, stored: StoredEvent) -> Event:
-        event = self._mapper.to_domain_event(stored).event
-        if isinstance(event, UnknownEvent):
-            raise Unavailable(f"a later release wrote {stored.topic} of {stored.originator_id}")
-        return event
 
     async def append(self, commit: Commit) -> Outcome:
         return await self._appender.append(commit)
