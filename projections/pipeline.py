@@ -21,7 +21,7 @@ from domain.lead.events import (
     LeadWon,
 )
 from domain.model import Event
-from domain.values import LossReason, Money, Stage
+from domain.values import CurrencyCode, LossReason, Money, Stage
 from projections.model import Personal, Recorded, Row, Rows, advance
 
 FUNNEL = (Stage.NEW, Stage.ENGAGED, Stage.QUALIFIED, Stage.PROPOSED, Stage.WON)
@@ -93,6 +93,11 @@ class StageTotal:
     stage: Stage
     count: int
     values: tuple[Money, ...]
+
+
+def total(amount: Decimal, currency: str) -> Money:
+    """A sum of money, which may have more digits than one amount."""
+    return Money.model_construct(amount=amount, currency=CurrencyCode(currency))
 
 
 class Pipeline(Protocol):

@@ -36,8 +36,8 @@ class Span:
 class TicketRow(Row):
     """A ticket as things stand.
 
-    `pauses`: when the SLA clock stood: the ticket waited, or was thought to be resolved. `unresolved`: when it
-    was open or waiting. While it waits, what is not overdue has no due time. Closing resolves, too.
+    `pauses`: when the SLA clock stood: the ticket waited, or was thought to be resolved. `unresolved`: when
+    it was open or waiting. While it waits, what is not overdue has no due time. Closing resolves, too.
     """
 
     channel: Channel
@@ -65,7 +65,7 @@ class TicketRow(Row):
     description: Personal = None
 
     def breached(self, at: datetime) -> bool:
-        """Whether the answer or the resolution came, or is still missing `at` this moment, after it was due."""
+        """Whether answer or resolution came, or is still missing `at` this moment, after it was due."""
         answered_at = self.first_response_at or self.resolved_at
         return is_breached(self.first_response_due, done_at=answered_at, now=at) or is_breached(
             self.resolution_due, done_at=self.resolved_at, now=at

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
-from domain.catalogue import layout
+from domain.catalogue import EVENTS, layout
 from domain.erasure.events import ErasureRequested, SubjectErased
 from domain.model import Event
 from projections.model import Recorded
@@ -58,6 +58,12 @@ def entry(recorded: Recorded) -> Entry:
         recorded_at=recorded.envelope.recorded_at,
         subjects=_subjects(event),
     )
+
+
+def kind_of(topic: str) -> str:
+    """The kind of record that events of this topic are about."""
+    event_class = EVENTS.get(topic)
+    return topic.partition(".")[0] if event_class is None else layout(event_class).aggregate
 
 
 def _subjects(event: Event) -> tuple[UUID, ...]:

@@ -3,22 +3,20 @@
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict
-from functools import cache
 from typing import Any
 from uuid import UUID
 
 import orjson
 from psycopg import AsyncConnection, sql
 
-from domain.catalogue import layout
 from domain.erasure.events import SubjectErased
-from domain.model import Event, Sealed
+from domain.model import Sealed
 from infra.outage import unavailable_on_outage
 from infra.postgres.database import Pool
 from infra.postgres.views.tables import TABLES, VIEWS, Table, by_aggregate, load_rows, save_rows
 from projections.directory import ContactDetail, DirectoryRow, canonical, contact_details
 from projections.model import Row
-from projections.timeline import entry
+from projections.timeline import entry, kind_of
 from services.ports import BlindIndex, Recorded, Unsealer
 
 SWITCH_LOCK = 0x6C657468650002
@@ -97,7 +95,7 @@ class PostgresViewStore:
         """The events by the tables that show them. In one order, as the locks are taken in it."""
         parts: dict[str, list[Recorded]] = defaultdict(list)
         for recorded in batch:
-            parts[aggregate_of(type(recorded.event))].append(recorded)
+            parts[kind_of(recorded.event.TOPIC)].append(recorded)
         return {table: parts[kind] for kind in sorted(parts) for table in self._tables.get(kind, ())}
 
     async def _move(
@@ -130,7 +128,7 @@ class PostgresViewStore:
         handles = {
             handle: detail
             for recorded in batch
-            if aggregate_of(type(recorded.event)) in ("customer", "member")
+            if kind_of(recorded.event.TOPIC) in ("customer", "member")
             for detail in ContactDetail
             if isinstance(handle := getattr(recorded.event, detail, None), Sealed)
         }
@@ -198,13 +196,6 @@ class PostgresViewStore:
 def purpose(detail: ContactDetail) -> str:
     """What a contact detail's digest is for: part of what is digested, so never to be changed."""
     return f"directory.{detail}"
-
-
-@cache
-def aggregate_of(event_class: type[Event]) -> str:
-    """The kind of record the event is about; of an unknown event, what its topic says."""
-    kind = layout(event_class).aggregate or event_class.TOPIC.partition(".")[0]
-    return "erasure" if kind == "subject" else kind
 
 
 def check_gap(rows: Mapping[UUID, Row], recorded: Recorded) -> None:

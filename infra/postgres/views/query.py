@@ -1,0 +1,66 @@
+"""How the views are asked: conditions put together, rows fetched by id and in pages."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Generic, TypeVar
+from uuid import UUID
+
+from psycopg import sql
+
+from infra.outage import unavailable_on_outage
+from infra.postgres.database import Pool
+from infra.postgres.views.tables import Table, load_rows
+from projections.model import Row
+
+R = TypeVar("R", bound=Row)
+
+Conditions = Sequence[tuple[sql.Composable, Any]]
+"""SQL conditions on `it`, each with the value of its placeholder (a list: of each of its placeholders); one
+whose value is None is left out."""
+
+
+def where_all(conditions: Conditions) -> tuple[sql.Composable, list[Any]]:
+    """The conditions that have values, as one that holds if all do, and the values."""
+    given = [(clause, value) for clause, value in conditions if value is not None]
+    if not given:
+        return sql.SQL("true"), []
+    values = [it for _, value in given for it in (value if isinstance(value, list) else [value])]
+    return sql.SQL(" AND ").join(clause for clause, _ in given), values
+
+
+async def fetch(
+    pool: Pool, query: sql.SQL | sql.Composed, values: Sequence[Any] | Mapping[str, Any] = ()
+) -> list[Any]:
+    """All records of the query. Raises `Unavailable`."""
+    with unavailable_on_outage():
+        async with pool.connection() as connection:
+            cursor = await connection.execute(query, values, binary=True)
+            return await cursor.fetchall()
+
+
+class RowReader(Generic[R]):
+    """Reads the rows of one table."""
+
+    def __init__(self, pool: Pool, table: Table[R]) -> None:
+        self.pool = pool
+        self.table = table
+
+    async def one(self, id: UUID) -> R | None:
+        return (await self.by_id([id])).get(id)
+
+    async def many(self, ids: Sequence[UUID]) -> list[R]:
+        """Those that exist, in the order asked for."""
+        found = await self.by_id(ids)
+        return [found[id] for id in ids if id in found]
+
+    async def by_id(self, ids: Sequence[UUID]) -> dict[UUID, R]:
+        with unavailable_on_outage():
+            async with self.pool.connection() as connection:
+                return await load_rows(connection, self.table, ids)
+
+    async def page(self, conditions: Conditions, *, limit: int, after: UUID | None) -> list[R]:
+        """In order of id, from the first above `after`."""
+        clause, values = where_all([*conditions, (sql.SQL("it.id > %s"), after)])
+        query = sql.SQL("SELECT {} FROM {} AS it WHERE {} ORDER BY it.id LIMIT %s").format(
+            self.table.selection(), self.table.identifier(), clause
+        )
+        return [self.table.codec.decode(record) for record in await fetch(self.pool, query, [*values, limit])]

@@ -1,0 +1,53 @@
+"""All views in PostgreSQL together."""
+
+import asyncio
+
+from psycopg import sql
+
+from infra.postgres.database import Pool
+from infra.postgres.views.analytics import PostgresAnalytics
+from infra.postgres.views.directory import PostgresDirectory
+from infra.postgres.views.pipeline import PostgresPipeline
+from infra.postgres.views.query import fetch
+from infra.postgres.views.tickets import PostgresTickets
+from infra.postgres.views.timeline import PostgresTimelineIndex
+from services.ports import BlindIndex
+
+PAUSE_SECONDS_MIN = 0.002
+PAUSE_SECONDS_MAX = 0.05
+
+
+class PostgresViews:
+    """Implements `projections.views.Views`."""
+
+    def __init__(self, pool: Pool, blind: BlindIndex) -> None:
+        self.pool = pool
+        self.directory = PostgresDirectory(pool, blind)
+        self.pipeline = PostgresPipeline(pool)
+        self.tickets = PostgresTickets(pool)
+        self.analytics = PostgresAnalytics(pool)
+        self.timeline = PostgresTimelineIndex(pool)
+
+    async def reached(self, position: int) -> bool:
+        """Its timeline entry came with the other views' rows, in one transaction, from whichever source.
+
+        Where the log is followed, a position without an event counts as reached once a later one is.
+        """
+        query = sql.SQL(
+            "SELECT EXISTS (SELECT FROM timeline.entries WHERE position = %(position)s)"
+            " OR coalesce("
+            "%(position)s <= (SELECT min(position) FROM views.tracking WHERE source = 'log'), false)"
+        )
+        ((reached,),) = await fetch(self.pool, query, {"position": position})
+        return bool(reached) or position <= 0
+
+    async def wait_for(self, position: int, timeout: float) -> bool:  # noqa: ASYNC109  part of the answer
+        deadline = asyncio.get_running_loop().time() + timeout
+        pause = PAUSE_SECONDS_MIN
+        while not await self.reached(position):
+            left = deadline - asyncio.get_running_loop().time()
+            if left <= 0:
+                return False
+            await asyncio.sleep(min(pause, left))
+            pause = min(pause * 2, PAUSE_SECONDS_MAX)
+        return True
