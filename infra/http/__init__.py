@@ -1,0 +1,1 @@
+"""The HTTP door: parse, call one service or view, shape the reply."""

@@ -1,0 +1,258 @@
+"""How a request becomes a command: its idempotency, its expected version, its time, its cause."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar, Final, TypeAlias
+from uuid import UUID
+
+import orjson
+from fastapi import APIRouter, Body, Depends, Header, Path, Request
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from starlette.responses import Response
+from uuid_utils.compat import uuid7
+
+from infra.access import Token
+from infra.http.auth import Eraser, Writer
+from infra.http.dependencies import Dependencies
+from infra.http.errors import COMMAND_REFUSALS, CREATE_REFUSALS, Malformed, documented
+from infra.http.values import FreeText
+from infra.telemetry import valid_traceparent
+from services.ports import CommandContext, Outcome
+
+Act: TypeAlias = Callable[..., Awaitable[Outcome]]
+NOTHING: Final[Mapping[str, UUID]] = {}
+
+
+class CommandBody(BaseModel):
+    """What every command's body may say beside its own fields."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    ENVELOPE: ClassVar[frozenset[str]] = frozenset({"occurred_at", "reason"})
+
+    occurred_at: AwareDatetime | None = Field(
+        None,
+        description="When it happened in the business's time; absent: now. Never in the future.",
+        examples=["2026-03-01T09:30:00Z"],
+    )
+    reason: FreeText | None = Field(
+        None, description="Why, in words. Sealed like all free text.", examples=["Asked for by phone"]
+    )
+
+    def fields(self) -> dict[str, Any]:
+        """The command's own fields."""
+        return {name: getattr(self, name) for name in type(self).model_fields if name not in self.ENVELOPE}
+
+
+class Applied(BaseModel):
+    """What a command answers: the record, its version, and the position of its last event in the log."""
+
+    id: UUID
+    subject_id: UUID = Field(description="The data subject of the record.")
+    version: int = Field(ge=1, description="The record's version from now on; also the ETag.", examples=[3])
+    position: int = Field(ge=1, description="Read with `at_least` this to see it.", examples=[4711])
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """What the headers of a request say about the command in it."""
+
+    door: Dependencies
+    token: Token
+    method_and_path: str
+    command_id: UUID
+    may_be_repeated: bool
+    expected_version: int | None
+    correlation_id: UUID
+    traceparent: str | None
+
+    def context(self, body: CommandBody) -> CommandContext:
+        """Raises `Malformed` for a command from the future."""
+        now = self.door.clock.now()
+        if body.occurred_at is not None and body.occurred_at > now:
+            raise Malformed("It cannot have happened in the future.", field="occurred_at", rule="future")
+        return CommandContext(
+            command_id=self.command_id,
+            request_digest=self._request_digest(body),
+            actor=str(self.token.actor_id),
+            occurred_at=body.occurred_at or now,
+            correlation_id=self.correlation_id,
+            reason=body.reason,
+            traceparent=self.traceparent,
+        )
+
+    def _request_digest(self, body: CommandBody) -> bytes:
+        if not self.may_be_repeated:
+            return b""  # nobody can repeat it: nothing to tell apart
+        whole = f"{self.token.actor_id}\n{self.method_and_path}\n{body.model_dump_json(exclude_none=True)}"
+        return self.door.blind.digest("request", whole)[:16]
+
+    def derived_id(self, purpose: str) -> UUID:
+        """An id for what the command makes inside a record: the same one when the command is repeated."""
+        return UUID(bytes=self.door.blind.digest(purpose, str(self.command_id))[:16], version=8)
+
+    async def create(self, act: Act, body: CommandBody, place: str, **ids: UUID) -> Response:
+        """Run a command that makes a record: 201, and where to find it."""
+        outcome = await act(**ids, context=self.context(body), **body.fields())
+        return answer(outcome, 201, {"Location": place.format(id=outcome.id)})
+
+    async def change(
+        self, act: Act, body: CommandBody, id: UUID, *, answered: Mapping[str, UUID] = NOTHING, **ids: UUID
+    ) -> Response:
+        """Run a command on a record. What is `answered` goes into the reply beside the outcome."""
+        outcome = await act(
+            id=id, context=self.context(body), expected_version=self.expected_version, **ids, **body.fields()
+        )
+        return answer(outcome, 200, {}, **answered)
+
+
+def answer(outcome: Outcome, status: int, headers: Mapping[str, str], **more: UUID) -> Response:
+    body = {
+        "id": outcome.id,
+        "subject_id": outcome.subject_id,
+        "version": outcome.version,
+        "position": outcome.position,
+        **more,
+    }
+    tagged = {"ETag": f'"{outcome.version}"', **headers}
+    return Response(orjson.dumps(body), status, tagged, media_type="application/json")
+
+
+IdempotencyKey = Annotated[
+    str | None,
+    Header(
+        min_length=1,
+        max_length=255,
+        pattern=r"^[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?$",
+        description="The same key with the same request is applied once, and gets the first answer again.",
+        examples=["order-4711-qualify"],
+    ),
+]
+IfMatch = Annotated[
+    str | None,
+    Header(
+        pattern=r'^("[1-9][0-9]{0,8}"|\*)$',
+        description="The ETag of the version the command is meant for; at another version it answers 412.",
+        examples=['"3"'],
+    ),
+]
+CorrelationId = Annotated[
+    UUID | None, Header(alias="X-Correlation-Id", description="Goes into every event that follows from this.")
+]
+
+
+async def _changing(
+    request: Request,
+    token: Writer,
+    idempotency_key: IdempotencyKey = None,
+    if_match: IfMatch = None,
+    x_correlation_id: CorrelationId = None,
+) -> Command:
+    version = int(if_match[1:-1]) if if_match and if_match != "*" else None
+    return _command(request, token, idempotency_key, version, x_correlation_id)
+
+
+async def _creating(
+    request: Request,
+    token: Writer,
+    idempotency_key: IdempotencyKey = None,
+    x_correlation_id: CorrelationId = None,
+) -> Command:
+    return _command(request, token, idempotency_key, None, x_correlation_id)
+
+
+async def _erasing(
+    request: Request,
+    token: Eraser,
+    idempotency_key: IdempotencyKey = None,
+    x_correlation_id: CorrelationId = None,
+) -> Command:
+    return _command(request, token, idempotency_key, None, x_correlation_id)
+
+
+def _command(
+    request: Request, token: Token, key: str | None, expected_version: int | None, correlation_id: UUID | None
+) -> Command:
+    door: Dependencies = request.app.state.door
+    return Command(
+        door=door,
+        token=token,
+        method_and_path=f"{request.method} {request.scope['path']}",
+        command_id=_command_id(door, token, key),
+        may_be_repeated=key is not None,
+        expected_version=expected_version,
+        correlation_id=correlation_id or request.scope["lethe.request_id"],
+        traceparent=valid_traceparent(request.headers.get("traceparent")),
+    )
+
+
+def _command_id(door: Dependencies, token: Token, key: str | None) -> UUID:
+    if key is None:
+        return uuid7()
+    try:
+        return UUID(key)
+    except ValueError:
+        # A key of words is the caller's own: two callers may well choose the same.
+        return UUID(bytes=door.blind.digest("idempotency-key", f"{token.actor_id}\n{key}")[:16], version=8)
+
+
+Creating = Annotated[Command, Depends(_creating)]
+Changing = Annotated[Command, Depends(_changing)]
+Erasing = Annotated[Command, Depends(_erasing)]
+RecordId = Annotated[UUID, Path(description="The record's id.")]
+
+
+@dataclass(frozen=True, slots=True)
+class Verb:
+    """A command on a record: the end of its address, its body, and the service method that does it."""
+
+    path: str
+    body: type[CommandBody]
+    act: Callable[[Dependencies], Act]
+
+    @property
+    def takes_nothing(self) -> bool:
+        return not any(field.is_required() for field in self.body.model_fields.values())
+
+
+def add_verbs(router: APIRouter, prefix: str, verbs: tuple[Verb, ...]) -> None:
+    """Give every verb its operation, `POST {prefix}/{id}/{verb}`."""
+    for verb in verbs:
+        _add_verb(router, prefix, verb)
+
+
+def _add_verb(router: APIRouter, prefix: str, verb: Verb) -> None:
+    body_type: Any = verb.body
+    missing: Any = verb.body() if verb.takes_nothing else ...
+
+    async def run(id: RecordId, command: Changing, body: Annotated[body_type, Body()] = missing) -> Response:
+        return await command.change(verb.act(command.door), body, id)
+
+    words = (verb.body.__doc__ or "").strip()
+    router.add_api_route(
+        f"{prefix}/{{id}}/{verb.path}",
+        run,
+        methods=["POST"],
+        operation_id=f"{prefix.rsplit('/', 1)[-1]}_{verb.path}".replace("-", "_"),
+        summary=verb.path.replace("-", " ").capitalize(),
+        description=words,
+        responses={200: APPLIED, **documented(*COMMAND_REFUSALS)},
+        response_class=Response,
+        response_model=None,
+    )
+
+
+_HEADERS: Final = {
+    "ETag": {"description": "The record's version.", "schema": {"type": "string"}, "required": True}
+}
+APPLIED_HEADERS: Final[dict[str, Any]] = {"description": "The command is durable.", "headers": _HEADERS}
+_CONTENT: Final = {"application/json": {"schema": {"$ref": "#/components/schemas/Applied"}}}
+APPLIED: Final[dict[str, Any]] = APPLIED_HEADERS | {"content": _CONTENT}
+CREATED: Final[dict[int | str, dict[str, Any]]] = {
+    201: {
+        "description": "The record exists, durably.",
+        "content": _CONTENT,
+        "headers": _HEADERS
+        | {"Location": {"description": "The record.", "schema": {"type": "string"}, "required": True}},
+    },
+    **documented(*CREATE_REFUSALS),
+}

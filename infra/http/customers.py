@@ -1,0 +1,208 @@
+"""Customers over HTTP."""
+
+from typing import Annotated, Self
+from uuid import UUID
+
+from fastapi import APIRouter, Query, Response
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+from uuid_utils.compat import uuid7
+
+from domain.customer.events import CustomerRegistered
+from domain.lead.events import LeadCaptured
+from domain.values import CustomerKind
+from infra.http import bodies
+from infra.http.auth import Reader
+from infra.http.commands import (
+    APPLIED_HEADERS,
+    CREATED,
+    Applied,
+    Changing,
+    Creating,
+    RecordId,
+    Verb,
+    add_verbs,
+)
+from infra.http.dependencies import Dependencies, Door
+from infra.http.errors import COMMAND_REFUSALS, READ_REFUSALS, RECORD_REFUSALS, Malformed, documented
+from infra.http.reading import (
+    Page,
+    ReadQuery,
+    RecordQuery,
+    SearchQuery,
+    as_it_was,
+    etag,
+    next_page,
+    show,
+    show_one,
+    wait_for,
+)
+from infra.http.records import CustomerRecord
+from infra.http.values import Country, Email, Line, Phone
+from projections.directory import ContactDetail, CustomerFilter, CustomerRow, project
+from services.ports import RecordNotFound
+
+
+class ContactAdded(Applied):
+    """What adding a contact answers."""
+
+    contact_id: UUID = Field(description="The new contact: the person's data subject.")
+
+
+CUSTOMERS = "/v1/customers"
+router = APIRouter(tags=["customers"])
+
+
+class CustomerQuery(SearchQuery):
+    kind: CustomerKind | None = None
+    owner_id: UUID | None = None
+    country: Country | None = None
+    sector: Line | None = None
+    segment: Line | None = None
+    tag: Line | None = None
+    archived: bool | None = None
+
+    def where(self) -> CustomerFilter:
+        return CustomerFilter(
+            self.kind, self.owner_id, self.country, self.sector, self.segment, self.tag, self.archived
+        )
+
+
+@router.post(CUSTOMERS, status_code=201, responses=CREATED, response_class=Response, response_model=None)
+async def register_customer(body: bodies.RegisterCustomer, command: Creating) -> Response:
+    """Hold a person, or an organisation, as a customer from now on."""
+    subject_id = await _subject_of(command.door, body)
+    return await command.create(
+        command.door.customers.register, body, f"{CUSTOMERS}/{{id}}", id=uuid7(), subject_id=subject_id
+    )
+
+
+async def _subject_of(door: Dependencies, body: bodies.RegisterCustomer) -> UUID:
+    if body.lead_id is None or body.kind is not CustomerKind.PERSON:
+        return uuid7()
+    history = await door.store.load(body.lead_id)
+    if not history.events or not isinstance(history.events[0], LeadCaptured):
+        raise Malformed("There is no such lead.", field="lead_id", rule="unknown_record")
+    return history.events[0].subject_id
+
+
+async def subject_of_customer(door: Dependencies, customer_id: UUID | None) -> UUID:
+    """Whom a new lead or ticket of this customer is about: the customer, or somebody of an organisation.
+
+    Raises `Malformed` where there is no such customer.
+    """
+    if customer_id is None:
+        return uuid7()
+    history = await door.store.load(customer_id)
+    match history.events:
+        case [CustomerRegistered(kind=CustomerKind.PERSON) as registered, *_]:
+            return registered.subject_id
+        case [CustomerRegistered(), *_]:
+            return uuid7()
+        case _:
+            raise Malformed("There is no such customer.", field="customer_id", rule="unknown_record")
+
+
+@router.get(CUSTOMERS, responses=documented(*READ_REFUSALS))
+async def list_customers(
+    door: Door, token: Reader, query: Annotated[CustomerQuery, Query()]
+) -> Page[CustomerRecord]:
+    """Customers in order of id, filtered by field; or found by name, with `q`."""
+    query.check_alone()
+    await wait_for(door, query)
+    if query.q is not None:
+        ids = await door.names.search(query.q, kind="customer", limit=query.limit)
+        return Page(items=await _shown(door, await door.views.directory.customers(ids)), next=None)
+    rows = await door.views.directory.list_customers(query.where(), limit=query.limit, after=query.after())
+    return Page(items=await _shown(door, rows), next=next_page(rows, query.limit))
+
+
+async def _shown(door: Dependencies, rows: list[CustomerRow]) -> list[CustomerRecord]:
+    shown = await show(door, rows, members=[row.owner_id for row in rows])
+    return [CustomerRecord.of(row, shown) for row in shown.rows]
+
+
+class Lookup(BaseModel):
+    """One exact e-mail address or phone number. In the body: URLs are logged, by others if not by us."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    email: Email | None = None
+    phone: Phone | None = Field(None, examples=[None])
+
+    @model_validator(mode="after")
+    def _names_one(self) -> Self:
+        if (self.email is None) == (self.phone is None):
+            raise ValueError("give either email or phone")
+        return self
+
+
+@router.post(f"{CUSTOMERS}/lookup", responses=documented(400, 413, 415, *READ_REFUSALS))
+async def look_up_customers(
+    body: Lookup, door: Door, token: Reader, query: Annotated[ReadQuery, Query()]
+) -> Page[CustomerRecord]:
+    """The customers with exactly this e-mail address or phone number, their own or a contact's."""
+    await wait_for(door, query)
+    detail = ContactDetail.EMAIL if body.email is not None else ContactDetail.PHONE
+    found = await door.views.directory.lookup(detail, body.email or body.phone or "")
+    rows = await door.views.directory.customers([it.record_id for it in found])
+    return Page(items=await _shown(door, rows), next=None)
+
+
+@router.get(f"{CUSTOMERS}/{{id}}", responses=documented(*RECORD_REFUSALS))
+async def read_customer(
+    id: RecordId, door: Door, token: Reader, query: Annotated[RecordQuery, Query()], response: Response
+) -> CustomerRecord:
+    """The customer as things stand; or as they stood `as_of` a time, as far as was `known_at` a time."""
+    await wait_for(door, query)
+    row = await _row(door, id, query)
+    shown = await show_one(door, "customers", row, members=[row.owner_id])
+    response.headers.update(etag(row, query))
+    return CustomerRecord.of(shown.rows[0], shown)
+
+
+async def _row(door: Dependencies, id: UUID, query: RecordQuery) -> CustomerRow:
+    row = (
+        await as_it_was(door, project, id, query)
+        if query.as_of or query.known_at
+        else await door.views.directory.customer(id)
+    )
+    if not isinstance(row, CustomerRow):
+        raise RecordNotFound(id)
+    return row
+
+
+@router.post(
+    f"{CUSTOMERS}/{{id}}/add-contact",
+    response_model=ContactAdded,
+    responses={200: APPLIED_HEADERS, **documented(*COMMAND_REFUSALS)},
+)
+async def add_contact(id: RecordId, body: bodies.AddContact, command: Changing) -> Response:
+    """Add a person to talk to at the organisation: a data subject of its own, `contact_id`."""
+    contact_id = command.derived_id("contact")
+    return await command.change(
+        command.door.customers.add_contact,
+        body,
+        id,
+        answered={"contact_id": contact_id},
+        contact_id=contact_id,
+    )
+
+
+add_verbs(
+    router,
+    CUSTOMERS,
+    (
+        Verb("rename", bodies.RenameCustomer, lambda door: door.customers.rename),
+        Verb("change-email", bodies.ChangeEmail, lambda door: door.customers.change_email),
+        Verb("change-phone", bodies.ChangePhone, lambda door: door.customers.change_phone),
+        Verb("change-address", bodies.ChangeAddress, lambda door: door.customers.change_address),
+        Verb("change-contact", bodies.ChangeContact, lambda door: door.customers.change_contact),
+        Verb("remove-contact", bodies.RemoveContact, lambda door: door.customers.remove_contact),
+        Verb("assign", bodies.AssignOwner, lambda door: door.customers.assign),
+        Verb("segment", bodies.SegmentCustomer, lambda door: door.customers.segment),
+        Verb("tag", bodies.TagCustomer, lambda door: door.customers.tag),
+        Verb("write-note", bodies.WriteNote, lambda door: door.customers.write_note),
+        Verb("archive", bodies.ArchiveCustomer, lambda door: door.customers.archive),
+        Verb("reinstate", bodies.ReinstateCustomer, lambda door: door.customers.reinstate),
+    ),
+)

@@ -1,0 +1,80 @@
+"""What the HTTP door stands on: filled in by the composition root, and by tests."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Protocol
+from uuid import UUID
+
+from fastapi import Depends, Request
+
+from infra.access import TokenStore
+from infra.subjects import Subjects
+from projections.views import Views
+from services.customers import Customers
+from services.erasures import Erasures
+from services.leads import Leads
+from services.members import Members
+from services.ports import BlindIndex, Clock, EventStore, KeyRing, LogReader, Recorded, Unsealer
+from services.tickets import Tickets
+
+
+class NameSearch(Protocol):
+    """Finds records by name, in memory."""
+
+    async def search(self, text: str, *, kind: str, limit: int) -> Sequence[UUID]:
+        """Ids of the records of this kind (`customer`, ...) whose names contain the text, best first."""
+        ...
+
+
+class Timeline(Protocol):
+    """Reads histories, personal values unsealed or `Erased`; entries have the fields of `HistoryEntry`."""
+
+    async def of_record(self, record_id: UUID, *, after: int, limit: int) -> Sequence[Any]:
+        """The record's events above the position `after`, in order."""
+        ...
+
+    async def of_subject(self, subject_id: UUID, *, after: int, limit: int) -> Sequence[Any]:
+        """The events that name the subject above the position `after`, in order."""
+        ...
+
+
+class Histories(Protocol):
+    """Reads whole records from the log."""
+
+    async def of(self, record_id: UUID) -> Sequence[Recorded]:
+        """The record's events in order, personal fields sealed."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Dependencies:
+    """Everything a request may need. `ready` names what it checked: None for well, else what is wrong."""
+
+    namespace: str
+    customers: Customers
+    leads: Leads
+    tickets: Tickets
+    members: Members
+    erasures: Erasures
+    store: EventStore
+    reader: LogReader
+    views: Views
+    histories: Histories
+    timeline: Timeline
+    subjects: Subjects
+    names: NameSearch
+    unsealer: Unsealer
+    ring: KeyRing
+    blind: BlindIndex
+    tokens: TokenStore
+    clock: Clock
+    ready: Callable[[], Awaitable[Mapping[str, str | None]]]
+    metrics: Callable[[], Awaitable[bytes]]
+
+
+async def of_request(request: Request) -> Dependencies:
+    door: Dependencies = request.app.state.door
+    return door
+
+
+Door = Annotated[Dependencies, Depends(of_request)]

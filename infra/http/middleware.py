@@ -1,0 +1,80 @@
+"""What surrounds every request: its id, its line in the access log, and the last stand against faults."""
+
+import re
+from time import perf_counter
+from typing import Final
+from uuid import UUID
+
+import structlog
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from uuid_utils.compat import uuid7
+
+from infra.http.errors import HTTP_TITLES, fault, problem
+
+JSON: Final = re.compile(rb"application/(json|[a-z0-9.-]+\+json)\s*(;.*)?", re.IGNORECASE)
+WITH_BODY: Final = frozenset({"POST", "PUT", "PATCH"})
+
+log = structlog.get_logger("access")
+
+
+class Doorway:
+    """Outermost of our middleware. The log names the route, never the URL: a query may hold a name."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        request_id = uuid7()
+        scope["lethe.request_id"] = request_id
+        started = perf_counter()
+        status = 0
+
+        async def answer(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [*message["headers"], (b"x-request-id", str(request_id).encode())]
+            await send(message)
+
+        try:
+            if _has_foreign_body(scope):
+                await problem(415, *HTTP_TITLES[415])(scope, receive, answer)
+            else:
+                await self.app(scope, receive, answer)
+        except Exception as error:  # noqa: BLE001 - the last stand: the client gets an id, the log the place
+            response = fault(error)
+            if status:
+                # The status line is out: only a broken connection can still tell the client.
+                raise BrokenAnswer(str(request_id)) from None
+            await response(scope, receive, answer)
+        finally:
+            _log(scope, request_id, status, perf_counter() - started)
+
+
+class BrokenAnswer(Exception):
+    """A fault came after the answer had begun."""
+
+
+def _has_foreign_body(scope: Scope) -> bool:
+    if scope["method"] not in WITH_BODY:
+        return False
+    headers = dict(scope["headers"])
+    if headers.get(b"content-length", b"0") == b"0" and b"transfer-encoding" not in headers:
+        return False
+    return JSON.fullmatch(headers.get(b"content-type", b"")) is None
+
+
+def _log(scope: Scope, request_id: UUID, status: int, seconds: float) -> None:
+    route = scope.get("route")
+    log.info(
+        "request",
+        request=str(request_id),
+        method=scope["method"],
+        route=getattr(route, "path", None),
+        status=status,
+        milliseconds=round(seconds * 1000, 2),
+        actor=scope.get("lethe.actor"),
+    )

@@ -1,0 +1,203 @@
+"""How views are read: pages, waiting for one's own write, unsealing, and what is shown of the erased."""
+
+import base64
+import binascii
+from collections.abc import Collection, Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass, fields, is_dataclass, replace
+from datetime import datetime
+from typing import Annotated, Any, Final, Generic, TypeVar
+from uuid import UUID
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+from domain.model import Erased, Sealed
+from infra.http.dependencies import Dependencies
+from infra.http.errors import Malformed, NotYetVisible, RecordErased
+from infra.http.values import Line
+from projections.model import Project, Row, fold
+from services.ports import RecordNotFound
+
+WAIT_SECONDS_MAX: Final = 5.0
+POSITION_MAX: Final = 2**63 - 1
+R = TypeVar("R", bound=Row)
+T = TypeVar("T")
+
+Position = Annotated[int, Field(ge=0, le=POSITION_MAX)]
+
+
+class Query(BaseModel):
+    """The parameters of a read. An unknown one is refused, rather than silently without effect."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ReadQuery(Query):
+    at_least: Position | None = Field(
+        None, description="Wait, up to 5 s, until the views show the event at this position."
+    )
+
+
+class RecordQuery(ReadQuery):
+    as_of: AwareDatetime | None = Field(
+        None, description="Show the record as it was then.", examples=["2026-03-01T00:00:00Z"]
+    )
+    known_at: AwareDatetime | None = Field(
+        None, description="Show it as far as was recorded at this moment.", examples=["2026-03-01T00:00:00Z"]
+    )
+
+
+class ListQuery(ReadQuery):
+    limit: int = Field(50, ge=1, le=200, description="How many items at most.")
+    cursor: str | None = Field(
+        None, max_length=64, description="Where to go on: the `next` of the last answer."
+    )
+
+    def after(self) -> UUID | None:
+        """The last id of the page before. Raises `Malformed`."""
+        if self.cursor is None:
+            return None
+        key = cursor_bytes(self.cursor)
+        if len(key) != 16:
+            raise broken_cursor()
+        return UUID(bytes=key)
+
+    def position(self) -> int:
+        """The last position of the page before. Raises `Malformed`."""
+        if self.cursor is None:
+            return 0
+        key = cursor_bytes(self.cursor)
+        if len(key) != 8 or key[0] > 127:
+            raise broken_cursor()
+        return int.from_bytes(key, "big")
+
+
+class SearchQuery(ListQuery):
+    q: Line | None = Field(
+        None,
+        description="Find by name: part of a person's or a company's. Stands alone, and answers one page.",
+        examples=[None],
+    )
+
+    def check_alone(self) -> None:
+        """Raises `Malformed` where something else is asked beside `q`."""
+        others = self.model_fields_set - {"q", "limit", "at_least"}
+        if self.q is not None and others:
+            raise Malformed(
+                f"It stands alone: leave out {', '.join(sorted(others))}.", field="q", rule="stands_alone"
+            )
+
+
+def broken_cursor() -> Malformed:
+    return Malformed("Give the `next` of an answer, as it is.", field="cursor", rule="cursor")
+
+
+def cursor_bytes(cursor: str) -> bytes:
+    try:
+        return base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
+    except (binascii.Error, ValueError):
+        raise broken_cursor() from None
+
+
+def cursor_of(key: UUID | int) -> str:
+    raw = key.bytes if isinstance(key, UUID) else key.to_bytes(8, "big")
+    return base64.urlsafe_b64encode(raw).decode().rstrip("=")
+
+
+class Page(BaseModel, Generic[T]):
+    """A part of a list, and where it goes on."""
+
+    items: list[T]
+    next: str | None = Field(description="The `cursor` of the next page; null: this was the last.")
+
+
+def next_page(rows: Sequence[Row], limit: int) -> str | None:
+    """The cursor after a full page."""
+    return cursor_of(rows[-1].id) if len(rows) == limit else None
+
+
+async def wait_for(door: Dependencies, query: ReadQuery) -> None:
+    """Wait until the views show what the caller wants to see. Raises `NotYetVisible`."""
+    if query.at_least and not await door.views.wait_for(query.at_least, WAIT_SECONDS_MAX):
+        raise NotYetVisible
+
+
+@dataclass(frozen=True, slots=True)
+class Shown(Generic[R]):
+    """Rows that a reader may see: every personal value clear, or None where its person is erased."""
+
+    rows: list[R]
+    erased: Set[UUID]
+    members: Mapping[UUID, str]
+    """The names of the members whom the rows name by id."""
+
+    def fields_of(self, row: Row) -> dict[str, Any]:
+        return {it.name: getattr(row, it.name) for it in fields(row)} | {
+            "erased": row.subject_id in self.erased
+        }
+
+
+async def show(door: Dependencies, rows: Sequence[R], *, members: Collection[UUID | None] = ()) -> Shown[R]:
+    """Unseal the rows, and the names of the `members` they mention, in one go.
+
+    The key ring is asked last, and not from memory: what it says is erased is not shown, even where a key
+    was still at hand.
+    """
+    people = await door.views.directory.members([id for id in set(members) if id is not None])
+    opened = await door.unsealer.open(list({it for row in (*rows, *people) for it in _handles(row)}))
+    erased = await door.ring.erased({id for row in (*rows, *people) for id in _subjects(row)})
+    names = {it.id: str(it.name) for it in (_clear(it, opened, erased) for it in people) if it.name}
+    return Shown([_clear(row, opened, erased) for row in rows], erased, names)
+
+
+async def show_one(
+    door: Dependencies, kind: str, row: R, *, members: Collection[UUID | None] = ()
+) -> Shown[R]:
+    """Unseal one record. Raises `RecordErased` where its person is."""
+    shown = await show(door, [row], members=members)
+    if row.subject_id in shown.erased:
+        raise RecordErased(f"/v1/{kind}/{row.id}/timeline")
+    return shown
+
+
+async def as_it_was(door: Dependencies, project: Project[R], id: UUID, query: RecordQuery) -> R:
+    """The record's row as of the times asked for. Raises `RecordNotFound` where there was none yet."""
+    history = await door.histories.of(id)
+    row = fold(project, id, history, as_of=query.as_of, known_at=query.known_at)
+    if row is None:
+        raise RecordNotFound(id)
+    return row
+
+
+def etag(row: Row, query: RecordQuery) -> dict[str, str]:
+    """The version to send back in If-Match; a record as it was cannot be changed."""
+    was: datetime | None = query.as_of or query.known_at
+    return {} if was else {"ETag": f'"{row.version}"'}
+
+
+def _handles(row: Any) -> Iterator[Sealed]:
+    for it in fields(row):
+        value = getattr(row, it.name)
+        if isinstance(value, Sealed):
+            yield value
+        elif isinstance(value, list):
+            for part in value:
+                if is_dataclass(part):
+                    yield from _handles(part)
+
+
+def _subjects(row: Any) -> Iterator[UUID]:
+    yield row.subject_id
+    yield from (contact.id for contact in getattr(row, "contacts", ()))
+
+
+def _clear(row: T, opened: Mapping[Sealed, str | Erased], erased: Set[UUID]) -> T:
+    changes: dict[str, Any] = {}
+    for it in fields(row):  # type: ignore[arg-type]
+        value = getattr(row, it.name)
+        if isinstance(value, Sealed):
+            clear = opened[value]
+            gone = isinstance(clear, Erased) or value.subject_id in erased
+            changes[it.name] = None if gone else clear
+        elif isinstance(value, list) and value and is_dataclass(value[0]):
+            changes[it.name] = [_clear(part, opened, erased) for part in value]
+    return replace(row, **changes) if changes else row  # type: ignore[type-var]

@@ -1,0 +1,218 @@
+"""The records as the API shows them."""
+
+from collections.abc import Mapping, Set
+from datetime import date, datetime
+from typing import Any, Self
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from domain.values import (
+    Channel,
+    CustomerKind,
+    ErasureGround,
+    LawfulBasis,
+    Level,
+    LossReason,
+    Money,
+    Priority,
+    Stage,
+    SupportLine,
+    TicketStatus,
+)
+from infra.http.reading import Shown
+from infra.http.values import Moment, MoneyOut
+from projections.directory import CustomerRow, ErasureRow, MemberRow
+from projections.pipeline import LeadRow
+from projections.tickets import TicketRow
+
+
+class Record(BaseModel):
+    """What every record has. Personal fields are null once `erased`."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    id: UUID
+    subject_id: UUID = Field(description="The data subject of the record.")
+    version: int = Field(description='Send it back in If-Match, as `"3"`.', examples=[3])
+    position: int = Field(description="Of the last event shown, in the log.", examples=[4711])
+    erased: bool = Field(False, description="The person is erased: nothing personal is left.")
+
+
+class ContactRecord(BaseModel):
+    """A contact person of an organisation; the id is the person's data subject."""
+
+    id: UUID
+    erased: bool = False
+    name: str | None = None
+    role: str | None = None
+    email: str | None = None
+    phone: str | None = None
+
+
+class CustomerRecord(Record):
+    """A customer."""
+
+    kind: CustomerKind
+    source: str
+    lawful_basis: LawfulBasis
+    purpose: str
+    registered_at: Moment
+    changed_at: Moment
+    organisation: str | None = None
+    sector: str | None = None
+    employees: int | None = None
+    country: str | None = None
+    parent: str | None = None
+    lead_id: UUID | None = None
+    owner_id: UUID | None = None
+    owner_name: str | None = None
+    segment: str | None = None
+    tags: list[str] = []
+    archived: bool = False
+    name: str | None = None
+    born_on: str | None = None
+    email: str | None = None
+    phone: str | None = None
+    address: str | None = None
+    contacts: list[ContactRecord] = []
+
+    @classmethod
+    def of(cls, row: CustomerRow, shown: Shown[CustomerRow]) -> Self:
+        contacts = [_contact(contact, shown.erased) for contact in row.contacts]
+        return cls.model_validate(
+            shown.fields_of(row) | {"contacts": contacts, "owner_name": _name(row.owner_id, shown.members)}
+        )
+
+
+class LeadRecord(Record):
+    """A lead. `value` is the last one known; of a won lead, what they bought for."""
+
+    stage: Stage
+    source: str
+    captured_at: Moment
+    changed_at: Moment
+    campaign: str | None = None
+    product: str | None = None
+    organisation: str | None = None
+    country: str | None = None
+    customer_id: UUID | None = None
+    owner_id: UUID | None = None
+    owner_name: str | None = None
+    value: MoneyOut | None = None
+    currency: str | None = None
+    expected_close_on: date | None = None
+    engaged_at: Moment | None = None
+    qualified_at: Moment | None = None
+    proposed_at: Moment | None = None
+    closed_at: Moment | None = None
+    cause: LossReason | None = None
+    name: str | None = None
+    email: str | None = None
+    phone: str | None = None
+    note: str | None = None
+
+    @classmethod
+    def of(cls, row: LeadRow, shown: Shown[LeadRow]) -> Self:
+        value = None if row.value is None else {"amount": row.value, "currency": row.currency}
+        return cls.model_validate(
+            shown.fields_of(row) | {"value": value, "owner_name": _name(row.owner_id, shown.members)}
+        )
+
+
+class TicketRecord(Record):
+    """A ticket. The due times allow for the waits that are over."""
+
+    channel: Channel
+    impact: Level
+    urgency: Level
+    priority: Priority
+    status: TicketStatus
+    line: SupportLine
+    opened_at: Moment
+    changed_at: Moment
+    customer_id: UUID | None = None
+    product: str | None = None
+    country: str | None = None
+    team: str | None = None
+    agent_id: UUID | None = None
+    agent_name: str | None = None
+    waiting_for: str | None = None
+    first_response_at: Moment | None = None
+    resolved_at: Moment | None = None
+    closed_at: Moment | None = None
+    first_response_due: Moment | None = None
+    resolution_due: Moment | None = None
+    breached: bool = Field(description="An answer or the resolution came late, or is late by now.")
+    subject: str | None = None
+    description: str | None = None
+
+    @classmethod
+    def of(cls, row: TicketRow, shown: Shown[TicketRow], at: datetime) -> Self:
+        agent_name = _name(row.agent_id, shown.members)
+        return cls.model_validate(
+            shown.fields_of(row) | {"breached": row.breached(at), "agent_name": agent_name}
+        )
+
+
+class MemberRecord(Record):
+    """A member of staff."""
+
+    registered_at: Moment
+    team: str | None = None
+    office: str | None = None
+    manager_id: UUID | None = None
+    manager_name: str | None = None
+    left_at: Moment | None = None
+    name: str | None = None
+    email: str | None = None
+
+    @classmethod
+    def of(cls, row: MemberRow, shown: Shown[MemberRow]) -> Self:
+        return cls.model_validate(
+            shown.fields_of(row) | {"manager_name": _name(row.manager_id, shown.members)}
+        )
+
+
+class ErasureRecord(BaseModel):
+    """A request to erase a person, and whether it is done."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    id: UUID
+    subject_id: UUID = Field(description="The person to erase.")
+    ground: ErasureGround
+    requested_at: Moment
+    erased_at: Moment | None = Field(description="When the keys were destroyed; null: under way.")
+    fingerprints: list[str] = Field(description="Of the destroyed keys.")
+
+    @classmethod
+    def of(cls, row: ErasureRow) -> Self:
+        return cls(
+            id=row.id,
+            subject_id=row.erased_subject_id,
+            ground=row.ground,
+            requested_at=row.requested_at,
+            erased_at=row.erased_at,
+            fingerprints=row.fingerprints,
+        )
+
+
+def _contact(contact: Any, erased: Set[UUID]) -> dict[str, Any]:
+    names = ("id", "name", "role", "email", "phone")
+    return {name: getattr(contact, name) for name in names} | {"erased": contact.id in erased}
+
+
+def _name(id: UUID | None, names: Mapping[UUID, str]) -> str | None:
+    return None if id is None else names.get(id)
+
+
+class SumsByCurrency(BaseModel):
+    """Sums, exact, one a currency."""
+
+    value: MoneyOut | None = Field(description="The sum, where all is in one currency; else null.")
+    values: list[MoneyOut]
+
+
+def sums(values: tuple[Money, ...]) -> dict[str, Any]:
+    return {"value": values[0] if len(values) == 1 else None, "values": list(values)}

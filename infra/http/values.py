@@ -1,0 +1,100 @@
+"""The forms of values in JSON: what a client may send, and how the OpenAPI document describes it."""
+
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Annotated, Any, Final, TypeAlias
+
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BeforeValidator,
+    Field,
+    PlainSerializer,
+    StrictBool,
+    StrictInt,
+    StringConstraints,
+    WithJsonSchema,
+)
+
+from domain.values import CountryCode, CurrencyCode, EmailAddress, Money, PhoneNumber
+
+# NUL cannot be stored in a text column; other control characters have no place in one line.
+ONE_LINE: Final = r"^[^\x00-\x1f\x7f]*[^\x00-\x1f\x7f ][^\x00-\x1f\x7f]*$"
+LINES: Final = r"^[^\x00]*[^\x00\s][^\x00]*$"
+
+Line = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=ONE_LINE)]
+"""A name or a code, on one line."""
+FreeText = Annotated[str, StringConstraints(min_length=1, max_length=20_000, pattern=LINES)]
+"""Text in lines: personal by default, so always sealed."""
+Tags = Annotated[list[Line], Field(max_length=50)]
+
+
+def schema(of: dict[str, Any]) -> WithJsonSchema:
+    return WithJsonSchema({"type": "string", **of}, mode="validation")
+
+
+Email = Annotated[
+    EmailAddress,
+    Field(max_length=254),
+    schema({"format": "email", "maxLength": 254, "examples": ["maya.brandt@example.com"]}),
+]
+Phone = Annotated[
+    PhoneNumber,
+    Field(max_length=40),
+    schema({"format": "phone", "maxLength": 40, "examples": ["+44 20 7946 0000"]}),
+]
+Country = Annotated[
+    CountryCode,
+    schema({"format": "country", "description": "ISO 3166-1 alpha-2.", "examples": ["DE"]}),
+]
+Currency = Annotated[
+    CurrencyCode,
+    schema({"format": "currency", "description": "ISO 4217.", "examples": ["EUR"]}),
+]
+BornOn = Annotated[date, AfterValidator(date.isoformat)]
+"""A date that is personal: it goes on as text, as everything sealed does."""
+
+
+def _exact(value: Any) -> Any:
+    if isinstance(value, dict) and not isinstance(value.get("amount", ""), str):
+        raise ValueError('amount is a decimal number in a string, such as "12.50"')
+    return value
+
+
+AMOUNT: Final = r"^-?[0-9]{1,14}(\.[0-9]{1,4})?$"
+MONEY_SCHEMA: Final[dict[str, Any]] = {
+    "type": "object",
+    "required": ["amount", "currency"],
+    "additionalProperties": False,
+    "properties": {
+        "amount": {"type": "string", "pattern": AMOUNT, "description": "Exact, decimal."},
+        "currency": {"type": "string", "format": "currency", "description": "ISO 4217."},
+    },
+    "examples": [{"amount": "12.50", "currency": "EUR"}],
+}
+MoneyIn = Annotated[Money, BeforeValidator(_exact), WithJsonSchema(MONEY_SCHEMA)]
+MONEY_OUT_SCHEMA: Final[dict[str, Any]] = MONEY_SCHEMA | {
+    "properties": {
+        "amount": {"type": "string", "pattern": r"^-?[0-9]+(\.[0-9]+)?$", "description": "Exact, decimal."},
+        "currency": {"type": "string", "description": "ISO 4217."},
+    },
+}
+MoneyOut: TypeAlias = Annotated[Money, WithJsonSchema(MONEY_OUT_SCHEMA)]
+Count = Annotated[StrictInt, Field(ge=0, le=2_000_000_000)]
+
+
+def _utc(moment: datetime) -> str:
+    return moment.isoformat().replace("+00:00", "Z")
+
+
+Moment = Annotated[
+    AwareDatetime,
+    PlainSerializer(_utc, return_type=str, when_used="json"),
+    WithJsonSchema({"type": "string", "format": "date-time"}, mode="serialization"),
+]
+"""A time, RFC 3339 in UTC."""
+
+__all__ = [
+    "AMOUNT", "BornOn", "Count", "Country", "Currency", "Decimal", "Email", "FreeText", "Line", "Moment",
+    "MoneyIn", "MoneyOut", "Phone", "StrictBool", "Tags",
+]  # fmt: skip
