@@ -8,6 +8,7 @@ producer is halted right there, and the next one goes on from what the topics ho
 
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -103,10 +104,10 @@ class Publisher:
         for future in sent.futures:
             while not future.is_done:
                 self._check()
-                try:
+                with suppress(KafkaError):  # not yet, or not at all: the future itself says which
                     future.get(timeout=1.0)
-                except KafkaTimeoutError:
-                    continue  # not yet: the producer decides when to give up, and tells `_fail`
+            if future.exception is not None:
+                self._fail(future.exception)
         self._check()
 
     def halt(self) -> None:

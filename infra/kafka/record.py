@@ -29,10 +29,13 @@ ENTRIES = {
     "occurred_at": "ce_occurredat",
     "actor": "ce_actor",
     "correlation_id": "ce_correlationid",
-    "causation_id": "ce_causationid",
     "command_id": "ce_commandid",
+}
+OPTIONAL_ENTRIES = {
+    "causation_id": "ce_causationid",
     "traceparent": "ce_traceparent",
 }
+HEADERS = ENTRIES | OPTIONAL_ENTRIES
 SCHEMA = "urn:lethe:schema:"
 
 
@@ -82,8 +85,7 @@ def to_record(notification: Notification, namespace: str) -> KafkaRecord:
     """The record of a stored event. Raises `UnknownStream` or `UnknownEntry`."""
     state = orjson.loads(notification.state)
     value = state.pop("data")
-    if "sealed" in state:
-        value["sealed"] = state.pop("sealed")
+    value["sealed"] = state.pop("sealed")
     key = str(notification.originator_id).encode()
     headers: Headers = [
         *_constant_headers(notification.topic, state.pop("version"), namespace),
@@ -94,7 +96,7 @@ def to_record(notification: Notification, namespace: str) -> KafkaRecord:
         ("ce_aggregateversion", b"%d" % notification.originator_version),
     ]
     for entry, content in state.items():
-        header = ENTRIES.get(entry)
+        header = HEADERS.get(entry)
         if header is None:
             raise UnknownEntry(entry)
         headers.append((header, content.encode()))
@@ -105,14 +107,14 @@ def from_record(value: bytes, headers: Sequence[tuple[str, bytes]]) -> Notificat
     """The stored event that a record was made of, at its position in the log."""
     header = {name: content.decode() for name, content in headers}
     data = orjson.loads(value)
-    sealed = data.pop("sealed", None)
+    sealed = data.pop("sealed")
     # In the order of the log's own writing, so that the bytes come out the same.
     state: dict[str, Any] = {"id": header["ce_id"], "recorded_at": header["ce_time"]}
-    state |= {entry: header[name] for entry, name in ENTRIES.items() if name in header}
+    state |= {entry: header[name] for entry, name in ENTRIES.items()}
     state["version"] = int(header["ce_dataschema"].rpartition(":")[2])
     state["data"] = data
-    if sealed is not None:
-        state["sealed"] = sealed
+    state["sealed"] = sealed
+    state |= {entry: header[name] for entry, name in OPTIONAL_ENTRIES.items() if name in header}
     return Notification(
         id=position_of(headers),
         originator_id=UUID(header["ce_subject"]),

@@ -1,0 +1,142 @@
+"""What the tests of the stream share: stored events, a log in a list, and what the topics hold."""
+
+import asyncio
+import time
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+from uuid import UUID, uuid4
+
+import orjson
+from eventsourcing.persistence import Notification
+from kafka import KafkaConsumer, TopicPartition
+from uuid_utils.compat import uuid7
+
+from infra.kafka.record import from_record, topics
+
+START = datetime(2026, 3, 1, 9, tzinfo=UTC)
+BOX = "q83vASNFZ4mrze8BI0VniQ" * 8
+ADDRESSED = {"lead": "lead.qualified", "customer": "customer.tagged", "ticket": "ticket.progressed"}
+
+
+def stored(position: int, originator_id: UUID, version: int, topic: str = "lead.qualified") -> Notification:
+    """A stored event of plausible size, as the log has it."""
+    subject_id = str(originator_id)
+    recorded_at = (START + timedelta(milliseconds=position)).isoformat().replace("+00:00", "Z")
+    state = {
+        "id": str(uuid7()),
+        "recorded_at": recorded_at,
+        "occurred_at": recorded_at,
+        "actor": str(UUID(int=7)),
+        "correlation_id": str(uuid4()),
+        "command_id": str(uuid4()),
+        "version": 1,
+        "data": {"subject_id": subject_id, "value": {"amount": "12.50", "currency": "EUR"}},
+        "sealed": [
+            {
+                "subject": subject_id,
+                "category": "conversation",
+                "key": "ab" * 32,
+                "fields": ["reason"],
+                "box": BOX,
+            }
+        ],
+    }
+    return Notification(originator_id, version, topic, orjson.dumps(state), position)
+
+
+def stored_events(count: int, *, records: int, first: int = 1) -> list[Notification]:
+    """So many events, taking turns between `records` records of three kinds."""
+    kinds = list(ADDRESSED.values())
+    ids = [UUID(int=0x0196_0000_0000_7000_8000_0000_0000_0000 + it) for it in range(records)]
+    return [
+        stored(
+            first + it, ids[it % records], 1 + (first - 1 + it) // records, kinds[it % records % len(kinds)]
+        )
+        for it in range(count)
+    ]
+
+
+class ListedLog:
+    """A log in a list, read like the real one."""
+
+    def __init__(self, events: Iterable[Notification] = ()) -> None:
+        self.events = list(events)
+        self._grown = asyncio.Event()
+
+    def append(self, events: Iterable[Notification]) -> None:
+        self.events.extend(events)
+        self._grown.set()
+
+    async def read(self, after: int, limit: int) -> Sequence[Notification]:
+        # Positions are drawn from 1 without holes here.
+        return self.events[after : after + limit]
+
+    async def wait(self, after: int, timeout: float) -> bool:  # noqa: ASYNC109 - the port's own word
+        if len(self.events) > after:
+            return True
+        self._grown.clear()
+        try:
+            async with asyncio.timeout(timeout):
+                await self._grown.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    async def horizon(self) -> int:
+        return len(self.events)
+
+
+def published(address: str, namespace: str) -> list[Notification]:
+    """What the topics of a namespace hold: each partition in order, one after the other."""
+    consumer = KafkaConsumer(
+        bootstrap_servers=address,
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        metrics_enabled=False,
+    )
+    try:
+        partitions = [
+            TopicPartition(name, it)
+            for name in topics(namespace)
+            for it in consumer.partitions_for_topic(name)
+        ]
+        consumer.assign(partitions)
+        end = consumer.end_offsets(partitions)
+        missing = {it: end[it] for it in partitions if end[it]}
+        held: dict[TopicPartition, list[Notification]] = defaultdict(list)
+        deadline = time.monotonic() + 60
+        while missing:
+            assert time.monotonic() < deadline, "the topics could not be read to their end"
+            for partition, records in consumer.poll(timeout_ms=500, max_records=5_000).items():
+                held[partition] += [from_record(it.value, it.headers) for it in records]
+                if partition in missing and records[-1].offset + 1 >= missing[partition]:
+                    del missing[partition]
+        return [it for partition in partitions for it in held[partition]]
+    finally:
+        consumer.close()
+
+
+def versions_by_record(events: Iterable[Notification]) -> dict[UUID | str, list[int]]:
+    """The versions of each record, in the order given."""
+    versions: dict[UUID | str, list[int]] = defaultdict(list)
+    for it in events:
+        versions[it.originator_id].append(it.originator_version)
+    return versions
+
+
+def assert_whole(delivered: Sequence[Notification], log: Sequence[Notification]) -> int:
+    """De-duplicated by id, the topics are the log, each record in order; the number of repeats."""
+    once = first_deliveries(delivered)
+    assert sorted(once, key=lambda it: it.id) == sorted(log, key=lambda it: it.id)
+    for versions in versions_by_record(once).values():
+        assert versions == list(range(1, len(versions) + 1))
+    return len(delivered) - len(once)
+
+
+def first_deliveries(events: Iterable[Notification]) -> list[Notification]:
+    """Each event where it was delivered first, as a subscriber that de-duplicates by id sees them."""
+    seen: dict[str, Notification] = {}
+    for it in events:
+        seen.setdefault(orjson.loads(it.state)["id"], it)
+    return list(seen.values())
