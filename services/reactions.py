@@ -11,6 +11,9 @@ from domain.values import CustomerKind, EmailAddress, LawfulBasis, PhoneNumber
 from services.application import Application, replay
 from services.ports import CommandContext, Recorded, SubjectIsErased, Unsealer
 
+CAUSES = frozenset({LeadWon.TOPIC})
+"""The topics from which something follows."""
+
 PURPOSE = "performance of the contract that the lead became"
 
 

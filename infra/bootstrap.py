@@ -1,0 +1,175 @@
+"""The composition root: the one place that names concrete classes, and puts them together."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+import psycopg
+import structlog
+
+from infra.blindindex import HmacBlindIndex
+from infra.clock import SystemClock
+from infra.eventstore.appender import Appender
+from infra.eventstore.erasurejournal import PostgresErasureJournal
+from infra.eventstore.mapper import EventMapper
+from infra.eventstore.reader import FencedReader
+from infra.eventstore.store import PostgresEventStore
+from infra.eventstore.unsealer import BoxUnsealer
+from infra.kek import KekUnusable, KeyStoreUnfit
+from infra.postgres.database import Pool, open_pool
+from infra.postgres.embedded import EmbeddedPostgres, PostgresDidNotStart
+from infra.postgres.indexpurger import PostgresIndexPurger
+from infra.postgres.keyring import PostgresKeyRing
+from infra.postgres.keystore import open_key_ring
+from infra.postgres.migrate import DatabaseUnfit, migrate, needs_migration
+from infra.postgres.tokens import PostgresTokenStore
+from infra.postgres.views.store import PostgresViewStore
+from infra.postgres.views.views import PostgresViews
+from infra.settings import Settings
+from infra.subjects import Subjects
+from services.application import Application
+from services.customers import Customers
+from services.erasures import Erasures
+from services.leads import Leads
+from services.members import Members
+from services.ports import Unavailable
+from services.reactions import Reactions
+from services.tickets import Tickets
+
+INDEX_KEY = "blind-index"
+
+log = structlog.get_logger(__name__)
+
+
+class CannotStart(Exception):
+    """The system cannot be put together as it is set up; one line that says what to mend."""
+
+
+@dataclass(frozen=True, slots=True)
+class Database:
+    """A migrated PostgreSQL; `embedded` where it is our own."""
+
+    url: str
+    embedded: EmbeddedPostgres | None
+
+
+@dataclass(frozen=True, slots=True)
+class System:
+    """Everything the doors stand on, over one pool of connections. Belongs to one event loop."""
+
+    settings: Settings
+    database: Database
+    pool: Pool
+    clock: SystemClock
+    mapper: EventMapper
+    ring: PostgresKeyRing
+    blind: HmacBlindIndex
+    unsealer: BoxUnsealer
+    reader: FencedReader
+    store: PostgresEventStore
+    application: Application
+    customers: Customers
+    leads: Leads
+    tickets: Tickets
+    members: Members
+    erasures: Erasures
+    subjects: Subjects
+    reactions: Reactions
+    views: PostgresViews
+    view_store: PostgresViewStore
+    tokens: PostgresTokenStore
+
+
+@asynccontextmanager
+async def open_database(settings: Settings, *, migrated: bool) -> AsyncIterator[Database]:
+    """The database of the settings, the embedded one started where no other is named.
+
+    With `migrated` what is missing is applied first; else a database that lacks something raises
+    `CannotStart`. The embedded server stops with its last user.
+    """
+    async with AsyncExitStack() as stack:
+        try:
+            if settings.database_url is not None:
+                database = Database(settings.database_url.get_secret_value(), None)
+            else:
+                server = await stack.enter_async_context(EmbeddedPostgres(settings.postgres_folder))
+                database = Database(server.url, server)
+            if migrated:
+                await migrate(database.url, namespace=settings.namespace)
+            elif await needs_migration(database.url):
+                raise CannotStart("the database is not up to date: run `lethe migrate` first")
+        except (PostgresDidNotStart, DatabaseUnfit) as error:
+            raise CannotStart(str(error)) from None
+        except psycopg.OperationalError:
+            # Its text may name hosts, roles and more.
+            raise Unavailable("the database cannot be reached") from None
+        yield database
+
+
+@asynccontextmanager
+async def open_system(settings: Settings, *, migrated: bool = True) -> AsyncIterator[System]:
+    """The whole system, ready; closed again at the end, with what was queued stored.
+
+    Raises `CannotStart` or `Unavailable`.
+    """
+    async with AsyncExitStack() as stack:
+        database = await stack.enter_async_context(open_database(settings, migrated=migrated))
+        pool = await open_pool(database.url, size=settings.pool_size)
+        stack.push_async_callback(pool.close)
+        try:
+            ring = await open_key_ring(
+                pool,
+                kek_reference=settings.kek_reference,
+                namespace=settings.namespace,
+                cache_seconds=settings.key_cache_seconds,
+            )
+            blind = HmacBlindIndex(await ring.system_key(INDEX_KEY))
+        except (KeyStoreUnfit, KekUnusable) as error:
+            raise CannotStart(str(error)) from None
+        system, appender = _compose(settings, database, pool, ring, blind)
+        stack.push_async_callback(appender.close)
+        yield system
+
+
+def _compose(
+    settings: Settings, database: Database, pool: Pool, ring: PostgresKeyRing, blind: HmacBlindIndex
+) -> tuple[System, Appender]:
+    clock = SystemClock()
+    mapper = EventMapper(settings.namespace)
+    unsealer = BoxUnsealer(ring, settings.namespace)
+    reader = FencedReader(pool)
+    appender = Appender(pool, mapper, ring, clock, stored=reader.wake)
+    store = PostgresEventStore(pool, mapper, appender)
+    application = Application(store, clock)
+    views = PostgresViews(pool, blind)
+    subjects = Subjects(ring, views.timeline, views.directory)
+    system = System(
+        settings=settings,
+        database=database,
+        pool=pool,
+        clock=clock,
+        mapper=mapper,
+        ring=ring,
+        blind=blind,
+        unsealer=unsealer,
+        reader=reader,
+        store=store,
+        application=application,
+        customers=Customers(application),
+        leads=Leads(application),
+        tickets=Tickets(application),
+        members=Members(application),
+        erasures=Erasures(
+            application,
+            shredder=ring,
+            purger=PostgresIndexPurger(pool),
+            subjects=subjects,
+            journal=PostgresErasureJournal(pool, mapper),
+        ),
+        subjects=subjects,
+        reactions=Reactions(application, unsealer),
+        views=views,
+        view_store=PostgresViewStore(pool, unsealer, blind),
+        tokens=PostgresTokenStore(pool, clock),
+    )
+    return system, appender
