@@ -159,7 +159,7 @@ class EventMapper(Mapper[UUID]):
             ) from error
 
     def to_decide_on(self, stored_events: Iterable[StoredEvent]) -> list[Event]:
-        """An aggregate's events. Raises `Unavailable` where a later release wrote one: it may decide, not we."""
+        """An aggregate's events. Raises `Unavailable` where a later release wrote one of them."""
         events = [self.to_domain_event(stored).event for stored in stored_events]
         for event in events:
             if isinstance(event, UnknownEvent):
