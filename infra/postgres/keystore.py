@@ -58,7 +58,9 @@ async def _identity(connection: AsyncConnection[Any]) -> Identity | None:
     try:
         row = await (await connection.execute("SELECT * FROM keys.identity()")).fetchone()
     except (InvalidSchemaName, UndefinedFunction, UndefinedTable):
-        raise KeyStoreUnfit("the key store is missing: there is no schema keys in this database") from None
+        raise KeyStoreUnfit(
+            "the key store is missing: the schema keys is not whole in this database"
+        ) from None
     return None if row is None else Identity(*row)
 
 
@@ -77,9 +79,10 @@ async def _found(
 async def _check(identity: Identity, kek: KeyEncryptionKey, namespace: str) -> None:
     if identity.namespace != namespace:
         raise KeyStoreUnfit(f"the key store is of the namespace {identity.namespace!r}, not {namespace!r}")
-    [canary] = await kek.unwrap([identity.canary], [canary_place(namespace)])
-    if kek.id != identity.kek_id or canary != CANARY:
+    if kek.id != identity.kek_id:
         raise KekUnusable(f"the KEK is {kek.id}, but the key store is wrapped under {identity.kek_id}")
+    if await kek.unwrap([identity.canary], [canary_place(namespace)]) != [CANARY]:
+        raise KeyStoreUnfit(f"the key store's check value does not open under {kek.id}: it was changed")
 
 
 @dataclass(frozen=True, slots=True)

@@ -99,9 +99,10 @@ FAULTS: list[tuple[str, Callable[[Site], None], type[Exception], str]] = [
     (
         "its canary was changed",
         without("UPDATE keys.meta SET canary = sha256(canary)"),
-        KekUnusable,
-        "wrapped under",
+        KeyStoreUnfit,
+        "does not open under",
     ),
+    ("it names another KEK", without("UPDATE keys.meta SET kek_id = 'x'"), KekUnusable, "wrapped under"),
     ("the KEK is another one", another_kek, KekUnusable, "wrapped under"),
     ("the KEK file is gone", lambda site: site.kek_file.unlink(), KekUnusable, "missing"),
     (

@@ -1,0 +1,127 @@
+"""A process that erases one person and kills itself, as kill -9 does, at the point it is told.
+
+python -m tests.faults.dying_eraser URL {request|resume} ERASURE_ID SUBJECT_ID POINT
+"""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from uuid import UUID
+
+from domain.erasure.events import ErasureRequested, SubjectErased
+from domain.values import ErasureGround
+from infra.postgres.indexpurger import PostgresIndexPurger
+from services.application import Application
+from services.erasures import Erasures
+from services.ports import CommandContext, Commit, History, Outcome, Shredded
+from tests.faults.sealed_log import SealedLog, WallClock, command, sealed_log
+
+POINTS: Sequence[str] = (
+    "before the request is stored",
+    "after the request is stored",
+    "before the keys are destroyed",
+    "while the keys are destroyed",
+    "after the keys are destroyed",
+    "before the index is purged",
+    "after the index is purged",
+    "before the erasure is recorded",
+    "after the erasure is recorded",
+)
+
+
+class Death:
+    """Comes at one point, without a word."""
+
+    def __init__(self, point: str) -> None:
+        self._point = point
+
+    def at(self, point: str) -> None:
+        if point == self._point:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+class MortalStore:
+    def __init__(self, log: SealedLog, death: Death) -> None:
+        self._store = log.application.store
+        self._death = death
+
+    async def load(self, originator_id: UUID) -> History:
+        return await self._store.load(originator_id)
+
+    async def outcome_of(self, context: CommandContext) -> Outcome | None:
+        return await self._store.outcome_of(context)
+
+    async def append(self, commit: Commit) -> Outcome:
+        self._die("before", commit)
+        outcome = await self._store.append(commit)
+        self._die("after", commit)
+        return outcome
+
+    def _die(self, when: str, commit: Commit) -> None:
+        match commit.events:
+            case (ErasureRequested(),):
+                self._death.at(f"{when} the request is stored")
+            case (SubjectErased(),):
+                self._death.at(f"{when} the erasure is recorded")
+
+
+class MortalShredder:
+    def __init__(self, log: SealedLog, death: Death) -> None:
+        self._log = log
+        self._death = death
+
+    async def shred(self, subject_id: UUID) -> Shredded:
+        self._death.at("before the keys are destroyed")
+        async with self._log.pool.connection() as connection, connection.transaction():
+            await connection.execute("SELECT keys.shred(%s)", (subject_id,))
+            self._death.at("while the keys are destroyed")
+        shredded = await self._log.ring.shred(subject_id)
+        self._death.at("after the keys are destroyed")
+        return shredded
+
+
+class MortalPurger:
+    def __init__(self, log: SealedLog, death: Death) -> None:
+        self._purger = PostgresIndexPurger(log.pool)
+        self._death = death
+
+    async def purge(self, subject_id: UUID) -> None:
+        self._death.at("before the index is purged")
+        await self._purger.purge(subject_id)
+        self._death.at("after the index is purged")
+
+
+def asking(erasure_id: UUID) -> CommandContext:
+    """The same command whenever the client repeats it."""
+    return replace(command(reason="asked by mail"), command_id=erasure_id, request_digest=b"the same")
+
+
+def mortal(log: SealedLog, point: str) -> Erasures:
+    death = Death(point)
+    return Erasures(
+        Application(MortalStore(log, death), WallClock()),
+        shredder=MortalShredder(log, death),
+        purger=MortalPurger(log, death),
+        subjects=log.ring,
+        journal=log.journal,
+    )
+
+
+async def main(url: str, what: str, erasure_id: UUID, subject_id: UUID, point: str) -> None:
+    async with sealed_log(url, size=2) as log:
+        erasures = mortal(log, point)
+        if what == "resume":
+            await erasures.resume()
+            return
+        ground = ErasureGround.CONSENT_WITHDRAWN
+        outcome = await erasures.request(
+            id=erasure_id, erased_subject_id=subject_id, ground=ground, context=asking(erasure_id)
+        )
+        await erasures.run(outcome.id)
+
+
+if __name__ == "__main__":
+    asyncio.run(main(sys.argv[1], sys.argv[2], UUID(sys.argv[3]), UUID(sys.argv[4]), sys.argv[5]))

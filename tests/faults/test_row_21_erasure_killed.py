@@ -1,0 +1,144 @@
+"""Row 21: kill -9 between every pair of the erasure's steps. It converges; no key goes without a request."""
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from uuid import UUID, uuid4
+
+import orjson
+import pytest
+
+from domain.model import Category, Erased, Sealed
+from domain.values import ErasureGround
+from services.ports import KeyState, RecordNotFound
+from tests.faults.dying_eraser import POINTS, asking
+from tests.faults.sealed_log import SealedLog, sealed_log
+
+REPOSITORY = Path(__file__).parents[2]
+
+
+class Person:
+    """Somebody with keys, a name in the log and a row in the blind index; and the request to erase them."""
+
+    def __init__(self, log: SealedLog, url: str) -> None:
+        self.log = log
+        self.url = url
+        self.subject_id = uuid4()
+        self.erasure_id = uuid4()
+        self.name: Sealed
+
+    async def appear(self) -> None:
+        record_id = await self.log.register(self.subject_id)
+        [event] = (await self.log.application.store.load(record_id)).events
+        self.name = event.name  # type: ignore[attr-defined]
+        row = "INSERT INTO directory.blind_index VALUES (%s, %s, 'email', sha256('x')) RETURNING 1"
+        assert await self.log.rows(row, record_id, self.subject_id)
+
+    async def ask(self) -> None:
+        """The client, left without an answer, repeats its request."""
+        outcome = await self.log.erasures.request(
+            id=self.erasure_id,
+            erased_subject_id=self.subject_id,
+            ground=ErasureGround.CONSENT_WITHDRAWN,
+            context=asking(self.erasure_id),
+        )
+        await self.log.erasures.run(outcome.id)
+
+    def erase(self, what: str, point: str) -> int:
+        """In a process of its own; its exit status."""
+        arguments = [self.url, what, str(self.erasure_id), str(self.subject_id), point]
+        return subprocess.run(
+            [sys.executable, "-m", "tests.faults.dying_eraser", *arguments], cwd=REPOSITORY, check=False
+        ).returncode
+
+    async def topics(self) -> list[str]:
+        rows = await self.log.rows(
+            "SELECT topic FROM log.events WHERE originator_id = %s ORDER BY originator_version",
+            self.erasure_id,
+        )
+        return [topic for (topic,) in rows]
+
+    async def is_whole(self) -> bool:
+        return (await self.log.unsealer.open([self.name]))[self.name] == "Ann"
+
+    async def check_no_key_went_unasked(self) -> None:
+        if not await self.is_whole():
+            assert "erasure.requested" in await self.topics(), "a key is gone without a durable request"
+
+    async def check_is_erased(self) -> None:
+        assert await self.topics() == ["erasure.requested", "subject.erased"]
+        assert (await self.log.unsealer.open([self.name])) == {self.name: Erased(Category.IDENTITY)}
+        assert (await self.log.ring.states(self.subject_id))[Category.IDENTITY] is KeyState.ERASED
+        assert await self.log.ring.erased([self.subject_id]) == {self.subject_id}
+        assert await self.log.rows("SELECT FROM directory.blind_index") == []
+        assert await self.fingerprints() == [self.name.fingerprint]
+
+    async def fingerprints(self) -> list[str]:
+        """The destroyed keys, as the log has them."""
+        [(state,)] = await self.log.rows("SELECT state FROM log.events WHERE topic = 'subject.erased'")
+        found: list[str] = orjson.loads(state)["data"]["fingerprints"]
+        return found
+
+
+async def survive(url: str, points: list[str]) -> None:
+    """Killed at the first point, then killed again while it resumes, then left in peace."""
+    async with sealed_log(url, size=2) as log:
+        person = Person(log, url)
+        await person.appear()
+        assert person.erase("request", points[0]) == -signal.SIGKILL, "it was not killed"
+        await person.check_no_key_went_unasked()
+        for point in points[1:]:
+            person.erase("resume", point)
+            await person.check_no_key_went_unasked()
+        if not await person.topics():
+            assert await person.is_whole()
+            assert await log.erasures.resume() == 0
+            await person.ask()
+        else:
+            await log.erasures.resume()
+        await person.check_is_erased()
+        assert await log.erasures.resume() == 0
+        await person.ask()
+        await person.check_is_erased()
+
+
+@pytest.mark.parametrize("point", POINTS)
+async def test_an_erasure_killed_anywhere_is_finished_by_the_next_process(
+    database_url: str, point: str
+) -> None:
+    await survive(database_url, [point])
+    print(f"row 21, killed {point}: converged")
+
+
+async def test_an_erasure_killed_again_and_again_is_finished_in_the_end(database_url: str) -> None:
+    await survive(database_url, list(POINTS[1:]))
+    print(f"row 21, killed at {len(POINTS) - 1} points one after the other: converged")
+
+
+@pytest.mark.torture
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("first", POINTS)
+@pytest.mark.parametrize("second", POINTS[2:])
+async def test_an_erasure_killed_twice_is_finished_by_the_third_process(
+    database_url: str, first: str, second: str
+) -> None:
+    await survive(database_url, [first, second])
+
+
+async def test_the_check_finds_a_key_that_went_without_a_request(database_url: str) -> None:
+    async with sealed_log(database_url, size=2) as log:
+        person = Person(log, database_url)
+        await person.appear()
+        await log.ring.shred(person.subject_id)  # what the saga must never do first
+        with pytest.raises(AssertionError, match="without a durable request"):
+            await person.check_no_key_went_unasked()
+
+
+async def test_an_erasure_that_nobody_requested_destroys_nothing(database_url: str) -> None:
+    async with sealed_log(database_url, size=2) as log:
+        person = Person(log, database_url)
+        await person.appear()
+        with pytest.raises(RecordNotFound):
+            await log.erasures.run(UUID(int=1))
+        assert await person.is_whole()
