@@ -1,0 +1,125 @@
+"""Keeps the views in step with the events: in batches, from the log itself or from Kafka."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Protocol
+
+from eventsourcing.persistence import StoredEvent
+
+from infra.postgres.database import Pool
+from services.ports import EventSource, LogReader, Recorded
+
+BATCH_EVENTS_MAX = 1_000
+WAIT_SECONDS = 0.5
+TAKEOVER_SECONDS = 0.5
+FOLLOWER_LOCK = 0x6C657468650001
+LOG = "log"
+KAFKA = "kafka"
+
+
+class ViewStore(Protocol):
+    """Keeps views."""
+
+    async def tracked(self, source: str) -> int:
+        """The position up to which all of the views have come; 0 at first."""
+        ...
+
+    async def apply(self, batch: Sequence[Recorded], source: str) -> None:
+        """Move all views on, in one transaction. Events that come again change nothing."""
+        ...
+
+
+class Decoder(Protocol):
+    """Turns the stored form into events, personal fields sealed."""
+
+    def to_domain_event(self, stored_event: StoredEvent) -> Recorded: ...
+
+
+class LogSource:
+    """Implements `EventSource` over the log, from the first event above a position."""
+
+    def __init__(self, reader: LogReader, mapper: Decoder, after: int) -> None:
+        self.reader = reader
+        self.mapper = mapper
+        self.after = after
+        self._ahead: asyncio.Task[Sequence[Recorded]] | None = None
+
+    async def next(self, *, limit: int, timeout: float) -> Sequence[Recorded]:  # noqa: ASYNC109  of the port
+        page = await self._take(limit)
+        if not page and await self.reader.wait(self.after, timeout):
+            page = await self._take(limit)
+        if page:
+            self.after = page[-1].position
+        if len(page) == limit:
+            # There is more: read it while the views write what was handed out.
+            self._ahead = asyncio.create_task(self._page(limit))
+        return page
+
+    async def done(self) -> None:
+        """Nothing to say: the views keep how far they have come themselves."""
+
+    async def close(self) -> None:
+        """Leave off reading ahead."""
+        if self._ahead is not None:
+            self._ahead.cancel()
+            await asyncio.gather(self._ahead, return_exceptions=True)
+
+    async def _take(self, limit: int) -> Sequence[Recorded]:
+        ahead, self._ahead = self._ahead, None
+        return await (ahead or self._page(limit))
+
+    async def _page(self, limit: int) -> Sequence[Recorded]:
+        notifications = await self.reader.read(self.after, limit)
+        return [self.mapper.to_domain_event(it) for it in notifications]
+
+
+@asynccontextmanager
+async def following_log(
+    pool: Pool, reader: LogReader, mapper: Decoder, store: ViewStore
+) -> AsyncIterator[EventSource]:
+    """The log as the source, once no other process follows it for the views; from where they stand.
+
+    Should the lock's connection break, two may follow for a while: wasteful, and harmless.
+    """
+    async with pool.connection() as connection:
+        while True:
+            cursor = await connection.execute("SELECT pg_try_advisory_lock(%s)", [FOLLOWER_LOCK])
+            if await cursor.fetchone() == (True,):
+                break
+            await asyncio.sleep(TAKEOVER_SECONDS)
+        source = LogSource(reader, mapper, await store.tracked(LOG))
+        try:
+            yield source
+        finally:
+            await source.close()
+            if not connection.broken:
+                await connection.execute("SELECT pg_advisory_unlock(%s)", [FOLLOWER_LOCK])
+
+
+class Projector:
+    """Takes events from a source and moves the views on, until told to stop.
+
+    Every failure ends the run, and with it the source: what was handed out and not applied must be handed
+    out again, so whoever runs it starts it anew (see `infra.supervision`).
+    """
+
+    def __init__(
+        self,
+        open_source: Callable[[], AbstractAsyncContextManager[EventSource]],
+        store: ViewStore,
+        *,
+        name: str = LOG,
+    ) -> None:
+        self.open_source = open_source
+        self.store = store
+        self.name = name
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Project until `stop` is set; what has been taken from the source is finished first."""
+        async with self.open_source() as source:
+            while not stop.is_set():
+                batch = await source.next(limit=BATCH_EVENTS_MAX, timeout=WAIT_SECONDS)
+                if batch:
+                    await self.store.apply(batch, self.name)
+                    await source.done()

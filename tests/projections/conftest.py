@@ -1,0 +1,26 @@
+"""The worlds that the views are tried in."""
+
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
+
+import pytest
+
+from tests.projections.worlds import World, kafka_world, memory_world, postgres_world
+
+
+@pytest.fixture(params=["memory", "log", pytest.param("kafka", marks=pytest.mark.broker)])
+def opening(request: pytest.FixtureRequest) -> AbstractAsyncContextManager[World]:
+    """A world not yet opened: the database and the broker start outside the test's event loop."""
+    if request.param == "memory":
+        return memory_world()
+    url = request.getfixturevalue("database_url")
+    if request.param == "log":
+        return postgres_world(url)
+    return kafka_world(url, request.getfixturevalue("broker"))
+
+
+@pytest.fixture
+async def world(opening: AbstractAsyncContextManager[World]) -> AsyncIterator[World]:
+    """Commands and views: all in memory; in PostgreSQL following the log; in PostgreSQL fed from Kafka."""
+    async with opening as it:
+        yield it

@@ -1,0 +1,239 @@
+"""Whole small worlds to try the views in: commands on one side, views on the other, all parts real."""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Protocol
+from uuid import UUID, uuid4
+
+from uuid_utils.compat import uuid7
+
+from domain.erasure.aggregate import Erasure
+from domain.values import ErasureGround
+from infra.blindindex import HmacBlindIndex
+from infra.eventstore.appender import Appender
+from infra.eventstore.mapper import EventMapper
+from infra.eventstore.reader import FencedReader
+from infra.eventstore.store import PostgresEventStore
+from infra.eventstore.unsealer import BoxUnsealer
+from infra.kafka.broker import LocalBroker
+from infra.kafka.consumer import KafkaSource
+from infra.kafka.record import topics
+from infra.kafka.relay import Relay
+from infra.kek import FileKek, mint
+from infra.memory.eventstore import MemoryEventStore
+from infra.memory.keyring import MemoryKeyRing
+from infra.memory.views import MemoryViews
+from infra.postgres.database import Pool, open_pool
+from infra.postgres.indexpurger import PostgresIndexPurger
+from infra.postgres.keyring import PostgresKeyRing
+from infra.postgres.relay_lease import PostgresRelayLease
+from infra.postgres.views.store import PostgresViewStore
+from infra.postgres.views.views import PostgresViews
+from infra.projector import KAFKA, LogSource, Projector, ViewStore, following_log
+from projections.views import Views
+from services.application import Application
+from services.customers import Customers
+from services.leads import Leads
+from services.members import Members
+from services.ports import (
+    CommandContext,
+    EventSource,
+    IndexPurger,
+    KeyRing,
+    KeyShredder,
+    LogReader,
+    Unsealer,
+)
+from services.tickets import Tickets
+
+NAMESPACE = "main"
+START = datetime(2026, 3, 2, 9, tzinfo=UTC)
+"""A Monday, as business opens."""
+
+
+class TestClock:
+    """The system's clock of a test: a second later whenever it is read."""
+
+    __test__ = False
+
+    def __init__(self) -> None:
+        self.moment = START
+
+    def now(self) -> datetime:
+        self.moment += timedelta(seconds=1)
+        return self.moment
+
+
+class Ring(KeyRing, KeyShredder, Protocol):
+    """A key ring that can shred, too."""
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """What a test speaks to."""
+
+    application: Application
+    reader: LogReader
+    mapper: EventMapper
+    ring: Ring
+    purger: IndexPurger
+    unsealer: Unsealer
+    blind: HmacBlindIndex
+    store: ViewStore
+    views: Views
+    pool: Pool | None = None
+
+    @property
+    def customers(self) -> Customers:
+        return Customers(self.application)
+
+    @property
+    def leads(self) -> Leads:
+        return Leads(self.application)
+
+    @property
+    def tickets(self) -> Tickets:
+        return Tickets(self.application)
+
+    @property
+    def members(self) -> Members:
+        return Members(self.application)
+
+    async def erase(self, subject_id: UUID) -> UUID:
+        """The steps of an erasure, one after the other."""
+        id = uuid7()
+        await self.application.create(
+            lambda: Erasure.request(
+                id=id, erased_subject_id=subject_id, ground=ErasureGround.CONSENT_WITHDRAWN
+            ),
+            context=at(),
+        )
+        shredded = await self.ring.shred(subject_id)
+        await self.purger.purge(subject_id)
+        prints = tuple(shredded.fingerprints.values())
+        await self.application.change(
+            Erasure, id=id, decide=lambda it: it.complete(fingerprints=prints), context=at()
+        )
+        return id
+
+    async def settle(self) -> None:
+        """Wait until the views show everything there is."""
+        await self.reader.horizon()
+        for notification in await self.reader.read(0, 1_000_000):
+            assert await self.views.wait_for(notification.id, 30), f"position {notification.id} never showed"
+
+    async def clear(self, value: Any) -> Any:
+        """The clear value of a handle."""
+        return (await self.unsealer.open([value]))[value]
+
+
+def at(hours: float = 0, *, reason: str | None = None) -> CommandContext:
+    """A command, so many hours after business opened."""
+    return CommandContext(
+        command_id=uuid4(),
+        request_digest=random.randbytes(16),
+        actor="tester",
+        occurred_at=START + timedelta(hours=hours),
+        correlation_id=uuid4(),
+        reason=reason,
+    )
+
+
+@asynccontextmanager
+async def memory_world() -> AsyncIterator[World]:
+    """Everything in memory."""
+    ring, mapper, blind, clock = MemoryKeyRing(), EventMapper(NAMESPACE), HmacBlindIndex(mint()), TestClock()
+    log = MemoryEventStore(mapper, ring, clock)
+    unsealer = BoxUnsealer(ring, NAMESPACE)
+    views = MemoryViews(unsealer, blind, ring)
+
+    @asynccontextmanager
+    async def source() -> AsyncIterator[EventSource]:
+        yield LogSource(log, mapper, await views.tracked("log"))
+
+    world = World(Application(log, clock), log, mapper, ring, views, unsealer, blind, views, views)
+    async with _projecting(Projector(source, views)):
+        yield world
+
+
+@asynccontextmanager
+async def postgres_world(url: str, *, projecting: bool = True) -> AsyncIterator[World]:
+    """Log and views in PostgreSQL; the views follow the log."""
+    async with _in_postgres(url) as world:
+        pool = world.pool
+        assert pool is not None
+        source: Callable[[], AbstractAsyncContextManager[EventSource]] = lambda: following_log(  # noqa: E731
+            pool, world.reader, world.mapper, world.store
+        )
+        if not projecting:
+            yield world
+            return
+        async with _projecting(Projector(source, world.store)):
+            yield world
+
+
+@asynccontextmanager
+async def kafka_world(url: str, broker: LocalBroker) -> AsyncIterator[World]:
+    """Log and views in PostgreSQL; the views are fed from Kafka."""
+    namespace = f"views-{uuid4().hex[:8]}"
+
+    async with _in_postgres(url) as world:
+
+        @asynccontextmanager
+        async def source() -> AsyncIterator[EventSource]:
+            group = KafkaSource(broker.address, f"{namespace}.views", topics(namespace), world.mapper)
+            try:
+                yield group
+            finally:
+                await group.close()
+
+        stop = asyncio.Event()
+        relay = Relay(world.reader, broker.address, namespace, PostgresRelayLease(url))
+        relaying = asyncio.create_task(relay.run(stop))
+        try:
+            async with _projecting(Projector(source, world.store, name=KAFKA)):
+                yield world
+        finally:
+            stop.set()
+            await relaying
+
+
+@asynccontextmanager
+async def _in_postgres(url: str) -> AsyncIterator[World]:
+    pool = await open_pool(url, size=10)
+    clock, mapper = TestClock(), EventMapper(NAMESPACE)
+    ring = PostgresKeyRing(pool, FileKek(bytes(32)), NAMESPACE)
+    reader = FencedReader(pool)
+    appender = Appender(pool, mapper, ring, clock, stored=reader.wake)
+    unsealer, blind = BoxUnsealer(ring, NAMESPACE), HmacBlindIndex(mint())
+    try:
+        yield World(
+            Application(PostgresEventStore(pool, mapper, appender), clock),
+            reader,
+            mapper,
+            ring,
+            PostgresIndexPurger(pool),
+            unsealer,
+            blind,
+            PostgresViewStore(pool, unsealer, blind),
+            PostgresViews(pool, blind),
+            pool,
+        )
+    finally:
+        await appender.close()
+        await pool.close()
+
+
+@asynccontextmanager
+async def _projecting(projector: Projector) -> AsyncIterator[None]:
+    stop = asyncio.Event()
+    running = asyncio.create_task(projector.run(stop))
+    try:
+        yield
+    finally:
+        stop.set()
+        await running
