@@ -1,0 +1,361 @@
+"""Each aggregate under random commands, legal and illegal: what must hold whatever is asked."""
+
+import inspect
+from copy import deepcopy
+from datetime import date
+from decimal import Decimal
+from typing import Any, ClassVar, cast
+from uuid import UUID
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+
+from domain.customer.aggregate import Customer, Registration
+from domain.customer.events import CustomerArchived, CustomerNoteWritten, CustomerReinstated
+from domain.erasure.aggregate import Erasure
+from domain.lead.aggregate import Capture, Lead
+from domain.lead.events import LeadWon
+from domain.member.aggregate import Joining, Member
+from domain.model import Aggregate, DomainError, Event, happening_at
+from domain.ticket.aggregate import Opening, Ticket
+from domain.ticket.events import (
+    TicketClosed,
+    TicketNoteWritten,
+    TicketProgressed,
+    TicketReopened,
+    TicketReplyReceived,
+)
+from domain.values import (
+    Channel,
+    CountryCode,
+    CurrencyCode,
+    CustomerKind,
+    EmailAddress,
+    ErasureGround,
+    LawfulBasis,
+    Level,
+    LossReason,
+    Money,
+    PhoneNumber,
+    SupportLine,
+)
+from services.application import replay
+from tests.domain.given import ID, NOON, SUBJECT, said
+
+Strategies = dict[str, st.SearchStrategy[Any]]
+
+ids = st.integers(1, 3).map(lambda it: UUID(int=it))
+maybe_ids = st.none() | ids
+words = st.sampled_from(["a", "b", "", " "])
+maybe_words = st.none() | words
+emails = st.none() | st.just(EmailAddress("ada@example.com"))
+phones = st.none() | st.just(PhoneNumber("+442079460000"))
+dates = st.none() | st.just(date(2026, 5, 1))
+currencies = st.sampled_from([CurrencyCode("EUR"), CurrencyCode("USD")])
+values = st.builds(Money, amount=st.sampled_from([Decimal(it) for it in (-1, 0, 1, 2)]), currency=currencies)
+channels = st.sampled_from(Channel)
+levels = st.sampled_from(Level)
+contact: Strategies = {"name": words, "role": maybe_words, "email": emails, "phone": phones}
+
+
+class Machine(RuleBasedStateMachine):
+    """Sends random commands to one aggregate, and holds what is true of every aggregate."""
+
+    kind: ClassVar[type[Aggregate]]
+    first: ClassVar[str]
+    facts: ClassVar[Strategies]
+    """Legal ones: illegal creations are in the tests of each aggregate."""
+    commands: ClassVar[dict[str, Strategies]]
+
+    live: Any = None
+
+    @initialize(data=st.data())
+    def make(self, data: st.DataObject) -> None:
+        facts = data.draw(st.fixed_dictionaries(self.facts))
+        with happening_at(NOON):
+            self.live = getattr(self.kind, self.first)(id=ID, **facts)
+
+    @rule(data=st.data())
+    def command(self, data: st.DataObject) -> None:
+        verb = data.draw(st.sampled_from(sorted(self.commands)))
+        arguments = data.draw(st.fixed_dictionaries(self.commands[verb]))
+        before = deepcopy(vars(self.live))
+        refusal = self.refusal_of(verb, arguments)
+        if refusal is not None:
+            assert refusal.subject == ID
+            assert vars(self.live) == before, f"{verb} was refused, and changed something all the same"
+        self.decided(before, self.events[before["_version"] :])
+
+    def refusal_of(self, verb: str, arguments: dict[str, Any]) -> DomainError | None:
+        with happening_at(NOON):
+            try:
+                getattr(self.live, verb)(**arguments)
+            except DomainError as refusal:
+                return refusal
+        return None
+
+    @property
+    def events(self) -> list[Event]:
+        return cast("list[Event]", self.live.pending_events) if self.live else []
+
+    def decided(self, before: dict[str, Any], new: list[Event]) -> None:
+        """What the aggregate's own rules say of the events `new`, given the state before."""
+
+    @invariant()
+    def versions_are_contiguous(self) -> None:
+        assert [it.originator_version for it in self.events] == list(range(1, len(self.events) + 1))
+
+    @invariant()
+    def replay_equals_the_live_state(self) -> None:
+        if self.live:
+            again, live = vars(replay(self.kind, ID, self.events)), vars(self.live)
+            assert {**again, "_pending_events": None} == {**live, "_pending_events": None}
+
+    @invariant()
+    def every_event_is_of_the_record_and_its_subject(self) -> None:
+        for it in self.events:
+            assert it.originator_id == ID
+            assert getattr(it, "subject_id", self.live.subject_id) == self.live.subject_id
+
+
+class CustomerMachine(Machine):
+    kind: ClassVar[type[Aggregate]] = Customer
+    first: ClassVar[str] = "register"
+    facts: ClassVar[Strategies] = {
+        "subject_id": st.just(SUBJECT),
+        "kind": st.just(CustomerKind.PERSON),
+        "source": words,
+        "lawful_basis": st.sampled_from(LawfulBasis),
+        "purpose": words,
+        "lead_id": maybe_ids,
+        "name": st.sampled_from(["a", "b"]),
+        "born_on": st.none() | st.just("1815-12-10"),
+        "email": emails,
+        "phone": phones,
+        "address": maybe_words,
+    }
+    commands: ClassVar[dict[str, Strategies]] = {
+        "rename": {"name": maybe_words, "organisation": maybe_words},
+        "change_email": {"email": emails},
+        "change_phone": {"phone": phones},
+        "change_address": {"address": maybe_words},
+        "add_contact": {"contact_id": ids, **contact},
+        "change_contact": {"contact_id": ids, **contact},
+        "remove_contact": {"contact_id": ids},
+        "assign": {"owner_id": maybe_ids},
+        "segment": {"segment": maybe_words},
+        "tag": {"tags": st.lists(words, max_size=3)},
+        "write_note": {"text": words},
+        "archive": {},
+        "reinstate": {},
+    }
+
+    def decided(self, before: dict[str, Any], new: list[Event]) -> None:
+        if before["archived"]:
+            assert all(isinstance(it, CustomerReinstated | CustomerNoteWritten) for it in new)
+        else:
+            assert not any(isinstance(it, CustomerReinstated) for it in new)
+        assert self.live.archived is (
+            any(isinstance(it, CustomerArchived) for it in new)
+            or (before["archived"] and not any(isinstance(it, CustomerReinstated) for it in new))
+        )
+
+    @invariant()
+    def nothing_personal_of_an_organisation_and_nothing_public_of_a_person(self) -> None:
+        for event in self.events:
+            topic, says = said(event)
+            if topic in ("customer.registered", "customer.renamed"):
+                of_person = self.live.kind is CustomerKind.PERSON
+                assert (says["organisation"] is None) is of_person
+                assert (says["name"] is not None) is of_person
+
+
+class OrganisationMachine(CustomerMachine):
+    facts: ClassVar[Strategies] = {
+        "subject_id": st.just(SUBJECT),
+        "kind": st.just(CustomerKind.ORGANISATION),
+        "source": words,
+        "lawful_basis": st.sampled_from(LawfulBasis),
+        "purpose": words,
+        "organisation": st.sampled_from(["a", "b"]),
+        "sector": st.none() | st.just("tools"),
+        "employees": st.none() | st.just(3),
+        "country": st.none() | st.just(CountryCode("GB")),
+        "parent": st.none() | st.just("Inc"),
+        "lead_id": maybe_ids,
+    }
+
+
+class LeadMachine(Machine):
+    kind: ClassVar[type[Aggregate]] = Lead
+    first: ClassVar[str] = "capture"
+    facts: ClassVar[Strategies] = {
+        "subject_id": st.just(SUBJECT),
+        "source": words,
+        "campaign": maybe_words,
+        "product": maybe_words,
+        "currency": st.none() | currencies,
+        "expected_close_on": dates,
+        "organisation": maybe_words,
+        "country": st.none() | st.just(CountryCode("GB")),
+        "customer_id": maybe_ids,
+        "owner_id": maybe_ids,
+        "name": maybe_words,
+        "email": emails,
+        "phone": phones,
+        "note": maybe_words,
+    }
+    commands: ClassVar[dict[str, Strategies]] = {
+        "contact": {"channel": st.none() | channels, "note": maybe_words},
+        "qualify": {"value": values, "expected_close_on": dates},
+        "propose": {"value": values, "valid_until": dates},
+        "revalue": {"value": values},
+        "assign": {"owner_id": maybe_ids},
+        "link": {"customer_id": ids},
+        "win": {"value": values},
+        "lose": {"cause": st.sampled_from(LossReason), "note": maybe_words},
+        "disqualify": {"note": maybe_words},
+        "reopen": {},
+    }
+
+    def decided(self, before: dict[str, Any], new: list[Event]) -> None:
+        if any(isinstance(it, LeadWon) for it in self.events[: before["_version"]]):
+            assert {it.TOPIC for it in new} <= {"lead.assigned", "lead.linked"}
+            assert before["customer_id"] in (None, self.live.customer_id)
+
+    @invariant()
+    def all_values_are_in_one_currency_and_none_is_negative(self) -> None:
+        told = [it.value for it in self.events if hasattr(it, "value")]
+        assert len({it.currency for it in told} | {self.live.currency} if told else set()) <= 1
+        assert all(it.amount >= 0 for it in told)
+
+
+class TicketMachine(Machine):
+    kind: ClassVar[type[Aggregate]] = Ticket
+    first: ClassVar[str] = "open"
+    facts: ClassVar[Strategies] = {
+        "subject_id": st.just(SUBJECT),
+        "channel": channels,
+        "impact": levels,
+        "urgency": levels,
+        "customer_id": maybe_ids,
+        "product": maybe_words,
+        "country": st.none() | st.just(CountryCode("GB")),
+        "subject": maybe_words,
+        "description": maybe_words,
+    }
+    commands: ClassVar[dict[str, Strategies]] = {
+        "prioritise": {"impact": levels, "urgency": levels},
+        "assign": {"team": words, "agent_id": maybe_ids},
+        "escalate": {"line": st.sampled_from(SupportLine), "team": maybe_words},
+        "progress": {"activity": words},
+        "send_reply": {"channel": channels, "text": words},
+        "receive_reply": {"channel": channels, "text": words},
+        "write_note": {"text": words},
+        "pause": {"waiting_for": st.sampled_from(["customer", "parts"])},
+        "resume": {},
+        "resolve": {"note": maybe_words},
+        "reopen": {},
+        "close": {},
+    }
+
+    def decided(self, before: dict[str, Any], new: list[Event]) -> None:
+        closed = [isinstance(it, TicketClosed) for it in self.events[: before["_version"]]]
+        reopened = [isinstance(it, TicketReopened) for it in self.events[: before["_version"]]]
+        last_closed = max((at for at, it in enumerate(closed) if it), default=-1)
+        last_reopened = max((at for at, it in enumerate(reopened) if it), default=-1)
+        if last_closed > last_reopened:
+            always = TicketProgressed | TicketNoteWritten | TicketReplyReceived | TicketReopened
+            assert all(isinstance(it, always) for it in new)
+
+    @invariant()
+    def pauses_and_resumptions_alternate_but_for_a_change_of_what_is_waited_for(self) -> None:
+        waiting: str | None = None
+        for it in self.events:
+            match said(it):
+                case "ticket.paused", says:
+                    assert says["waiting_for"] != waiting
+                    waiting = says["waiting_for"]
+                case "ticket.resumed", _:
+                    assert waiting is not None
+                    waiting = None
+                case (("ticket.resolved" | "ticket.closed" | "ticket.reopened"), _):
+                    waiting = None
+
+
+class MemberMachine(Machine):
+    kind: ClassVar[type[Aggregate]] = Member
+    first: ClassVar[str] = "register"
+    facts: ClassVar[Strategies] = {
+        "subject_id": st.just(SUBJECT),
+        "name": st.sampled_from(["a", "b"]),
+        "email": emails,
+        "team": maybe_words,
+        "office": maybe_words,
+        "manager_id": st.none() | st.just(UUID(int=2)),
+    }
+    commands: ClassVar[dict[str, Strategies]] = {
+        "move": {"team": maybe_words, "office": maybe_words, "manager_id": maybe_ids},
+        "leave": {},
+    }
+
+    @invariant()
+    def nothing_happens_after_the_member_left_and_nobody_manages_themself(self) -> None:
+        topics = [it.TOPIC for it in self.events]
+        assert "member.left" not in topics[:-1]
+        assert all(getattr(it, "manager_id", None) != ID for it in self.events)
+
+
+class ErasureMachine(Machine):
+    kind: ClassVar[type[Aggregate]] = Erasure
+    first: ClassVar[str] = "request"
+    facts: ClassVar[Strategies] = {"erased_subject_id": ids, "ground": st.sampled_from(ErasureGround)}
+    commands: ClassVar[dict[str, Strategies]] = {
+        "complete": {"fingerprints": st.lists(st.sampled_from(["0a", "1b"]), max_size=2)}
+    }
+
+    @invariant()
+    def it_completes_once_for_the_subject_it_was_requested_for(self) -> None:
+        assert len(self.events) <= 2
+        assert len({getattr(it, "erased_subject_id") for it in self.events}) <= 1  # noqa: B009
+
+
+MACHINES = [CustomerMachine, OrganisationMachine, LeadMachine, TicketMachine, MemberMachine, ErasureMachine]
+
+for it in MACHINES:
+    it.TestCase.settings = settings(max_examples=40, stateful_step_count=40, deadline=None)
+
+TestCustomer = CustomerMachine.TestCase
+TestOrganisation = OrganisationMachine.TestCase
+TestLead = LeadMachine.TestCase
+TestTicket = TicketMachine.TestCase
+TestMember = MemberMachine.TestCase
+TestErasure = ErasureMachine.TestCase
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+def test_a_machine_knows_every_command_and_every_argument(machine: type[Machine]) -> None:
+    verbs = {
+        name: set(inspect.signature(it).parameters) - {"self"}
+        for name, it in vars(machine.kind).items()
+        if inspect.isfunction(it) and not name.startswith("_") and name != "evolve"
+    }
+    assert {name: set(it) for name, it in machine.commands.items()} == verbs
+
+
+@pytest.mark.parametrize(
+    ("machines", "facts"),
+    [
+        ([CustomerMachine, OrganisationMachine], Registration),
+        ([LeadMachine], Capture),
+        ([TicketMachine], Opening),
+        ([MemberMachine], Joining),
+    ],
+)
+def test_the_machines_know_every_fact_a_record_is_made_with(
+    machines: list[type[Machine]], facts: type
+) -> None:
+    known = {fact for machine in machines for fact in machine.facts}
+    assert known == {"subject_id", *facts.__annotations__}
