@@ -90,8 +90,7 @@ class EmbeddedPostgres:
         self._users = self._lock_file("users").open("wb")
         fcntl.flock(self._users, fcntl.LOCK_SH)
         try:
-            self.revive()
-            self._ensure_database()
+            self._serve()
         except BaseException:
             self.stop()
             raise
@@ -102,19 +101,19 @@ class EmbeddedPostgres:
             return
         try:
             fcntl.flock(self._users, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            with self._starting():
+                if self.pid is not None:
+                    self._run("pg_ctl", "stop", "-w", "-m", "fast", "-D", str(self.folder))
         except BlockingIOError:
             pass  # another handle is open, and will stop it
-        else:
-            if self.pid is not None:
-                self._run("pg_ctl", "stop", "-w", "-m", "fast", "-D", str(self.folder))
         finally:
             self._users.close()
             self._users = None
 
     def revive(self) -> bool:
-        """Start the server if it does not run; answers whether it had to."""
+        """Start the server if this handle is open and it does not run; answers whether it had to."""
         with self._starting():
-            if self.pid is not None:
+            if self._users is None or self.pid is not None:
                 return False
             if not (self.folder / "PG_VERSION").exists():
                 self._initialise()
@@ -145,6 +144,18 @@ class EmbeddedPostgres:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await asyncio.to_thread(self.stop)
+
+    def _serve(self) -> None:
+        """An adopted server may still be recovering, or going down: then wait, or start it again."""
+        deadline = time.monotonic() + START_SECONDS_MAX
+        while True:
+            self.revive()
+            try:
+                return self._ensure_database()
+            except psycopg.OperationalError as error:
+                if time.monotonic() > deadline:
+                    raise PostgresDidNotStart(f"no connection (log: {self.folder / 'server.log'})") from error
+                time.sleep(0.1)
 
     def _initialise(self) -> None:
         """Make the cluster beside its place, then move it there: a killed start leaves nothing half made."""

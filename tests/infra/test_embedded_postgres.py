@@ -1,5 +1,6 @@
 """The embedded PostgreSQL: started, shared, adopted after a kill, and stopped by the last handle."""
 
+import asyncio
 import os
 import signal
 import subprocess
@@ -14,11 +15,16 @@ import pytest
 from infra.postgres.embedded import EmbeddedPostgres
 
 
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One cluster for all tests here: making one takes longer than most of them."""
+    return tmp_path_factory.mktemp("cluster") / "postgres"
+
+
 @pytest.fixture
-def folder(tmp_path: Path) -> Iterator[Path]:
-    folder = tmp_path / "postgres"
-    yield folder
-    pid = EmbeddedPostgres(folder).pid
+def folder(cluster: Path) -> Iterator[Path]:
+    yield cluster
+    pid = EmbeddedPostgres(cluster).pid
     if pid is not None:
         os.kill(pid, signal.SIGKILL)
 
@@ -29,16 +35,27 @@ def answer(url: str, query: str) -> object:
     return None if row is None else row[0]
 
 
+def answer_in_the_end(url: str, query: str) -> object:
+    deadline = time.monotonic() + 20
+    while True:
+        try:
+            return answer(url, query)
+        except psycopg.OperationalError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)
+
+
 def test_the_last_handle_stops_the_server_and_the_data_stays(folder: Path) -> None:
     with EmbeddedPostgres(folder) as first:
         with EmbeddedPostgres(folder) as second:
             assert second.pid == first.pid
             with psycopg.connect(second.url) as connection:
-                connection.execute("CREATE TABLE kept AS SELECT 42 AS answer")
-        assert answer(first.url, "SELECT answer FROM kept") == 42
+                connection.execute("CREATE TABLE early AS SELECT 42 AS answer")
+        assert answer(first.url, "SELECT answer FROM early") == 42
     assert first.pid is None
     with EmbeddedPostgres(folder) as again:
-        assert answer(again.url, "SELECT answer FROM kept") == 42
+        assert answer(again.url, "SELECT answer FROM early") == 42
 
 
 def test_the_server_of_a_killed_process_is_adopted_and_stopped_in_the_end(folder: Path) -> None:
@@ -82,16 +99,27 @@ def test_a_killed_server_is_revived_with_what_was_committed(folder: Path) -> Non
         assert answer(server.url, "SELECT answer FROM kept") == 42
 
 
-def test_an_initialisation_that_was_killed_leaves_nothing_in_the_way(folder: Path) -> None:
-    (folder.parent / ".initdb-killed" / "cluster").mkdir(parents=True)
-    with EmbeddedPostgres(folder) as server:
+async def test_a_watched_server_that_dies_comes_back_without_being_asked(folder: Path) -> None:
+    async with EmbeddedPostgres(folder) as server:
+        watching = asyncio.create_task(server.watch(every_seconds=0.05))
+        killed = server.pid
+        assert killed is not None
+        os.kill(killed, signal.SIGKILL)
+        answered = await asyncio.to_thread(answer_in_the_end, server.url, "SELECT 1")
+        watching.cancel()
+        await asyncio.gather(watching, return_exceptions=True)
+        assert answered == 1
+        assert server.pid not in (None, killed)
+
+
+def test_after_a_killed_initialisation_and_in_a_folder_too_deep_for_a_socket_it_serves(
+    tmp_path: Path,
+) -> None:
+    deep = tmp_path / ("d" * 60) / ("e" * 60)
+    (deep / ".initdb-killed" / "cluster").mkdir(parents=True)
+    with EmbeddedPostgres(deep / "postgres") as server:
         assert answer(server.url, "SHOW data_checksums") == "on"
-    assert not list(folder.parent.glob(".initdb-*"))
-
-
-def test_a_folder_too_deep_for_a_socket_still_serves(tmp_path: Path) -> None:
-    with EmbeddedPostgres(tmp_path / ("d" * 60) / ("e" * 60) / "postgres") as server:
-        assert answer(server.url, "SELECT 1") == 1
+    assert not list(deep.glob(".initdb-*"))
 
 
 def test_nothing_is_heard_on_the_network_and_commits_are_durable(folder: Path) -> None:
