@@ -1,0 +1,326 @@
+"""Erasing a person, from request to fact, on PostgreSQL and on its twins in memory."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from uuid import UUID, uuid4
+
+import pytest
+
+from domain.customer.aggregate import Customer
+from domain.customer.events import CustomerNoteWritten, CustomerRegistered
+from domain.erasure.events import ErasureRequested, SubjectErased
+from domain.model import Category, Erased, Sealed
+from domain.values import CustomerKind, EmailAddress, ErasureGround, LawfulBasis
+from infra.blindindex import HmacBlindIndex
+from infra.clock import SystemClock
+from infra.eventstore.erasurejournal import PostgresErasureJournal
+from infra.eventstore.unsealer import BoxUnsealer
+from infra.kek import mint
+from infra.memory.erasurejournal import MemoryErasureJournal
+from infra.memory.views import MemoryViews
+from infra.postgres.indexpurger import PostgresIndexPurger
+from infra.postgres.views.store import PostgresViewStore
+from infra.postgres.views.views import PostgresViews
+from infra.subjects import Subjects
+from projections.directory import ContactDetail
+from projections.views import Views
+from services.application import Application
+from services.customers import Customers
+from services.erasures import Erasures, SubjectNotFound
+from services.ports import CommandContext, KeyState, RecordNotFound, Shredded, SubjectIsErased
+from tests.eventlogs import NAMESPACE, Log, memory_log, postgres_log
+
+GROUND = ErasureGround.CONSENT_WITHDRAWN
+EMAIL = EmailAddress("ann@example.com")
+
+
+def command(reason: str | None = None) -> CommandContext:
+    return CommandContext(uuid4(), b"digest", "tester", datetime.now(UTC), uuid4(), reason=reason)
+
+
+@dataclass
+class World:
+    """A log with its views and the saga over them."""
+
+    log: Log
+    store: PostgresViewStore | MemoryViews
+    views: Views
+    unsealer: BoxUnsealer
+    application: Application
+    customers: Customers
+    subjects: Subjects
+    erasures: Erasures
+    purger: PostgresIndexPurger | MemoryViews
+    journal: PostgresErasureJournal | MemoryErasureJournal
+    position: int = 0
+
+    async def register(self, subject_id: UUID, email: EmailAddress = EMAIL) -> UUID:
+        id = uuid4()
+        await self.customers.register(
+            id=id,
+            subject_id=subject_id,
+            context=command(),
+            kind=CustomerKind.PERSON,
+            source="web",
+            lawful_basis=LawfulBasis.CONSENT,
+            purpose="sales",
+            name="Ann",
+            email=email,
+        )
+        return id
+
+    async def follow(self) -> None:
+        """The views catch up."""
+        stored = await self.log.reader.read(self.position, 1000)
+        if stored:
+            await self.store.apply([self.log.mapper.to_domain_event(it) for it in stored], "log")
+            self.position = stored[-1].id
+
+    async def erase(self, subject_id: UUID) -> UUID:
+        asked = await self.erasures.request(
+            id=uuid4(), erased_subject_id=subject_id, ground=GROUND, context=command("a letter")
+        )
+        await self.erasures.run(asked.id)
+        return asked.id
+
+
+@pytest.fixture(params=["postgres", "memory"])
+def url(request: pytest.FixtureRequest) -> str | None:
+    found: str | None = request.getfixturevalue("database_url") if request.param == "postgres" else None
+    return found
+
+
+@pytest.fixture
+async def world(url: str | None, tmp_path: Path) -> AsyncIterator[World]:
+    blind = HmacBlindIndex(mint())
+    if url is None:
+        memory = memory_log()
+        unsealer = BoxUnsealer(memory.ring, NAMESPACE)
+        twins = MemoryViews(unsealer, blind, memory.ring)
+        yield _world(memory, twins, twins, unsealer, twins, MemoryErasureJournal(memory.store, memory.mapper))
+        return
+    async with postgres_log(url, tmp_path) as log:
+        unsealer = BoxUnsealer(log.ring, NAMESPACE)
+        store = PostgresViewStore(log.pool, unsealer, blind)
+        journal = PostgresErasureJournal(log.pool, log.mapper)
+        views = PostgresViews(log.pool, blind)
+        yield _world(log, store, views, unsealer, PostgresIndexPurger(log.pool), journal)
+
+
+def _world(
+    log: Log,
+    store: PostgresViewStore | MemoryViews,
+    views: Views,
+    unsealer: BoxUnsealer,
+    purger: PostgresIndexPurger | MemoryViews,
+    journal: PostgresErasureJournal | MemoryErasureJournal,
+) -> World:
+    application = Application(log.store, SystemClock())
+    subjects = Subjects(log.ring, views.timeline, views.directory)
+    erasures = Erasures(application, shredder=log.ring, purger=purger, subjects=subjects, journal=journal)
+    return World(
+        log,
+        store,
+        views,
+        unsealer,
+        application,
+        Customers(application),
+        subjects,
+        erasures,
+        purger,
+        journal,
+    )
+
+
+async def test_after_an_erasure_every_value_reads_as_erased_and_the_history_stands(world: World) -> None:
+    ann, bob = uuid4(), uuid4()
+    anns, bobs = await world.register(ann), await world.register(bob)
+    await world.customers.write_note(id=anns, text="called", context=command("asked to"))
+
+    await world.erase(ann)
+
+    registered, noted = (await world.log.store.load(anns)).events
+    assert isinstance(registered, CustomerRegistered)
+    assert isinstance(noted, CustomerNoteWritten)
+    handles = [it for it in (registered.name, registered.email, noted.text) if isinstance(it, Sealed)]
+    assert list((await world.unsealer.open(handles)).values()) == [
+        Erased(Category.IDENTITY),
+        Erased(Category.CONTACT),
+        Erased(Category.CONVERSATION),
+    ]
+    [other] = (await world.log.store.load(bobs)).events
+    assert isinstance(other, CustomerRegistered)
+    assert isinstance(other.name, Sealed)
+    assert await world.unsealer.open([other.name]) == {other.name: "Ann"}
+
+
+async def test_the_log_says_who_was_erased_on_which_ground_and_which_keys_went(world: World) -> None:
+    ann = uuid4()
+    await world.register(ann)
+    asked = command("a letter")
+    outcome = await world.erasures.request(id=uuid4(), erased_subject_id=ann, ground=GROUND, context=asked)
+    done = await world.erasures.run(outcome.id)
+
+    requested, erased = (await world.log.store.load(outcome.id)).events
+    assert isinstance(requested, ErasureRequested)
+    assert isinstance(erased, SubjectErased)
+    assert (requested.erased_subject_id, requested.ground) == (ann, GROUND)
+    assert erased.erased_subject_id == ann
+    assert len(erased.fingerprints) == 2
+    assert (done.id, done.version) == (outcome.id, 2)
+
+    stored = await world.log.reader.read(done.position - 1, 1)
+    envelope = world.log.mapper.to_domain_event(stored[0]).envelope
+    assert (envelope.actor, envelope.correlation_id) == (asked.actor, asked.correlation_id)
+    first = await world.log.reader.read(outcome.position - 1, 1)
+    request = world.log.mapper.to_domain_event(first[0]).envelope
+    assert envelope.causation_id == request.event_id
+    assert isinstance(request.reason, Sealed)
+    assert await world.unsealer.open([request.reason]) == {request.reason: "a letter"}, (
+        "it outlives the person"
+    )
+
+
+async def test_an_erased_person_is_not_found_by_their_address_even_by_a_late_projector(world: World) -> None:
+    ann, bob = uuid4(), uuid4()
+    await world.register(ann)
+    await world.register(bob)
+    await world.follow()
+    await world.register(ann)  # not yet projected when the erasure comes
+    await world.erase(ann)
+    found = await world.views.directory.lookup(ContactDetail.EMAIL, EMAIL)
+    assert [it.subject_id for it in found] == [bob]
+    await world.follow()
+    found = await world.views.directory.lookup(ContactDetail.EMAIL, EMAIL)
+    assert [it.subject_id for it in found] == [bob]
+
+
+async def test_nothing_is_written_about_an_erased_person_but_their_record_can_be_closed(world: World) -> None:
+    ann = uuid4()
+    id = await world.register(ann)
+    await world.erase(ann)
+    with pytest.raises(SubjectIsErased):
+        await world.customers.write_note(id=id, text="called", context=command())
+    with pytest.raises(SubjectIsErased):
+        await world.register(ann)
+    with pytest.raises(SubjectIsErased):
+        await world.customers.archive(id=id, context=command("gone"))
+    await world.customers.archive(id=id, context=command())
+
+
+async def test_a_person_who_is_erased_twice_is_erased(world: World) -> None:
+    ann = uuid4()
+    await world.register(ann)
+    first, second = await world.erase(ann), await world.erase(ann)
+    events = [(await world.log.store.load(id)).events[1] for id in (first, second)]
+    assert [isinstance(it, SubjectErased) for it in events] == [True, True]
+    assert len({it.fingerprints for it in events if isinstance(it, SubjectErased)}) == 1
+
+
+async def test_a_repeated_request_gets_the_first_answer(world: World) -> None:
+    ann, context = uuid4(), command()
+    await world.register(ann)
+    one, other = [
+        await world.erasures.request(id=uuid4(), erased_subject_id=ann, ground=GROUND, context=context)
+        for _ in range(2)
+    ]
+    assert other == replace(one, repeated=True)
+
+
+async def test_nobody_unknown_is_erased(world: World) -> None:
+    with pytest.raises(SubjectNotFound):
+        await world.erase(uuid4())
+    with pytest.raises(RecordNotFound):
+        await world.erasures.run(uuid4())
+    assert await world.erasures.resume() == 0
+
+
+async def test_a_subject_without_any_personal_data_is_known_by_its_record(world: World) -> None:
+    subject_id = uuid4()
+    await world.application.create(
+        lambda: Customer.register(
+            id=uuid4(),
+            subject_id=subject_id,
+            kind=CustomerKind.ORGANISATION,
+            source="web",
+            lawful_basis=LawfulBasis.CONTRACT,
+            purpose="sales",
+            organisation="Acme",
+        ),
+        context=command(),
+    )
+    await world.follow()
+    id = await world.erase(subject_id)
+    assert isinstance((await world.log.store.load(id)).events[1], SubjectErased)
+    assert await world.log.ring.erased([subject_id]) == {subject_id}
+
+
+async def test_requests_that_were_left_are_finished_together(world: World) -> None:
+    people = [uuid4() for _ in range(5)]
+    for person in people:
+        await world.register(person)
+        await world.erasures.request(id=uuid4(), erased_subject_id=person, ground=GROUND, context=command())
+    assert await world.erasures.resume() == 5
+    assert await world.erasures.resume() == 0
+    assert await world.log.ring.erased(people) == set(people)
+
+
+async def test_two_processes_that_finish_one_erasure_record_it_once(world: World) -> None:
+    ann = uuid4()
+    await world.register(ann)
+    asked = await world.erasures.request(id=uuid4(), erased_subject_id=ann, ground=GROUND, context=command())
+    one, other = await asyncio.gather(world.erasures.run(asked.id), world.erasures.run(asked.id))
+    assert (one.version, one.position) == (other.version, other.position)
+    assert len((await world.log.store.load(asked.id)).events) == 2
+
+
+async def test_one_erasure_that_fails_keeps_no_other_waiting(world: World) -> None:
+    stuck, free = uuid4(), uuid4()
+    for person in (stuck, free):
+        await world.register(person)
+        await world.erasures.request(id=uuid4(), erased_subject_id=person, ground=GROUND, context=command())
+
+    class Broken:
+        """A key store that fails for one person."""
+
+        async def shred(self, subject_id: UUID) -> Shredded:
+            if subject_id == stuck:
+                raise RuntimeError(subject_id)
+            return await world.log.ring.shred(subject_id)
+
+    broken = Erasures(
+        world.application,
+        shredder=Broken(),
+        purger=world.purger,
+        subjects=world.subjects,
+        journal=world.journal,
+    )
+    with pytest.raises(ExceptionGroup):
+        await broken.resume()
+    assert await world.log.ring.erased([stuck, free]) == {free}
+    assert await world.erasures.resume() == 1
+    assert await world.log.ring.erased([stuck, free]) == {stuck, free}
+
+
+async def test_a_subject_shows_its_keys_records_and_erasures_and_no_values(world: World) -> None:
+    ann = uuid4()
+    assert await world.subjects.view(ann) is None
+    id = await world.register(ann)
+    await world.follow()
+    before = await world.subjects.view(ann)
+    assert before is not None
+    assert not before.erased
+    assert before.keys[Category.IDENTITY] is KeyState.ACTIVE
+    assert before.keys[Category.FINANCIAL] is KeyState.NEVER
+    assert [it.id for it in before.records] == [id]
+    erasure_id = await world.erase(ann)
+    await world.follow()
+    after = await world.subjects.view(ann)
+    assert after is not None
+    assert after.erased
+    assert after.keys[Category.IDENTITY] is KeyState.ERASED
+    assert [it.id for it in after.erasures] == [erasure_id]
+    assert id in [it.id for it in after.records]
