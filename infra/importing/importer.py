@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
@@ -18,20 +18,17 @@ from uuid_utils.compat import uuid7
 from domain.model import DomainError, happening_at
 from infra.importing.drafting import Drafting
 from infra.importing.drafts import Draft, Names, Rejected
-from infra.importing.mapping import Mapping as RowMapping
+from infra.importing.mapping import Mapping
 from infra.importing.rejects import RejectFile
 from infra.importing.rows import Reason, Row, read
 from services.application import Application
-from services.ports import BlindIndex, CommandContext, CommandReused, Unavailable
+from services.ports import BlindIndex, CommandContext, CommandReused, Outcome, Unavailable
 
 T = TypeVar("T")
 ACTOR = "lethe-import"
 LANES = 6
 DRAFTS_A_LANE = 256
 ATTEMPTS_MAX = 8
-
-KnownCommands = Callable[[Collection[UUID]], Awaitable[Mapping[UUID, bytes]]]
-"""The request digests of those of the commands that the log has already."""
 
 
 class ImportReport(BaseModel):
@@ -60,7 +57,6 @@ class ImportReport(BaseModel):
 class _Run:
     """The state of one import."""
 
-    mapping: RowMapping
     items: Iterator[Draft | Rejected]
     rejects: RejectFile
     report: ImportReport
@@ -76,12 +72,11 @@ class Importer:
 
     application: Application
     blind: BlindIndex
-    known: KnownCommands
 
     async def run(
         self,
         path: Path,
-        mapping: RowMapping,
+        mapping: Mapping,
         *,
         rejects: Path,
         dry_run: bool = False,
@@ -99,7 +94,7 @@ class Importer:
         drafting = Drafting(mapping, Names(self.blind, mapping.realm), now)
         with RejectFile(rejects) as file:
             rows = _counted(read(path, mapping), report, progress)
-            run = _Run(mapping, drafting.drafts(rows), file, report, uuid7(), now)
+            run = _Run(drafting.drafts(rows), file, report, uuid7(), now)
             await _all([asyncio.create_task(self._lane(run)) for _ in range(LANES)])
         progress(report.rows)
         return report.model_copy(
@@ -117,14 +112,10 @@ class Importer:
             for it in items:
                 if isinstance(it, Rejected):
                     _reject(run, it)
-            known = await _patiently(partial(self.known, [it.command_id for it in drafts]))
-            unknown = [it for it in drafts if not _is_known(run, it, known.get(it.command_id))]
-            if run.report.dry_run:
-                _decide(run, unknown)
-            else:
-                await asyncio.gather(*(self._store(run, it) for it in unknown))
+            work = self._rehearse if run.report.dry_run else self._store
+            await asyncio.gather(*(self._settle(run, it, work) for it in drafts))
 
-    async def _store(self, run: _Run, draft: Draft) -> None:
+    async def _settle(self, run: _Run, draft: Draft, work: "Work") -> None:
         context = CommandContext(
             command_id=draft.command_id,
             request_digest=draft.digest,
@@ -133,14 +124,28 @@ class Importer:
             correlation_id=run.correlation_id,
         )
         try:
-            outcome = await _patiently(partial(self.application.create, draft.decide, context=context))
+            outcome = await _patiently(partial(work, draft, context))
         except CommandReused:
-            _conflict(run, draft)
+            run.report.conflicts += 1
+            reason = Reason("row", "imported before under the same key, with other content")
+            run.rejects.write(Rejected(draft.row, [reason]))
         except (DomainError, ValidationError) as refusal:
             _reject(run, Rejected(draft.row, _reasons(refusal)))
         else:
             (run.unchanged if outcome.repeated else run.added)[draft.kind] += 1
             run.report.position = max(run.report.position, outcome.position)
+
+    async def _store(self, draft: Draft, context: CommandContext) -> Outcome:
+        return await self.application.create(draft.decide, context=context)
+
+    async def _rehearse(self, draft: Draft, context: CommandContext) -> Outcome:
+        with happening_at(context.occurred_at):
+            aggregate = draft.decide()
+        first = await self.application.store.outcome_of(context)
+        return first or Outcome(draft.id, draft.subject_id, aggregate.version, 0)
+
+
+Work = Callable[[Draft, CommandContext], Awaitable[Outcome]]
 
 
 async def _all(lanes: Sequence[asyncio.Task[None]]) -> None:
@@ -159,33 +164,6 @@ def _counted(rows: Iterable[Row], report: ImportReport, progress: Callable[[int]
         if row.number % DRAFTS_A_LANE == 0:
             progress(row.number)
         yield row
-
-
-def _is_known(run: _Run, draft: Draft, digest: bytes | None) -> bool:
-    if digest is None:
-        return False
-    if digest == draft.digest:
-        run.unchanged[draft.kind] += 1
-    else:
-        _conflict(run, draft)
-    return True
-
-
-def _decide(run: _Run, drafts: Iterable[Draft]) -> None:
-    for draft in drafts:
-        try:
-            with happening_at(draft.commands[0].at or run.now):
-                draft.decide()
-        except (DomainError, ValidationError) as refusal:
-            _reject(run, Rejected(draft.row, _reasons(refusal)))
-        else:
-            run.added[draft.kind] += 1
-
-
-def _conflict(run: _Run, draft: Draft) -> None:
-    run.report.conflicts += 1
-    reason = Reason("row", "imported before under the same key, with other content")
-    run.rejects.write(Rejected(draft.row, [reason]))
 
 
 def _reject(run: _Run, rejected: Rejected) -> None:

@@ -1,0 +1,161 @@
+"""How the system is doing: for `lethe status`, for Prometheus, and for those who ask whether it is ready."""
+
+from collections.abc import Mapping
+from typing import Any, LiteralString
+
+from prometheus_client import CollectorRegistry, Gauge, generate_latest
+from pydantic import BaseModel, Field
+
+from infra.bootstrap import System
+from infra.kek import KekUnusable, KeyStoreUnfit
+from infra.outage import unavailable_on_outage
+from infra.postgres.keystore import open_key_ring
+from infra.postgres.migrate import needs_migration
+from infra.projector import KAFKA, LOG
+from services.ports import KeyLost, Unavailable
+
+VIEWS_BEHIND_POSITIONS_MAX = 100_000
+
+LAST: LiteralString = "SELECT coalesce(max(position), 0) FROM log.events"
+RELAYED: LiteralString = "SELECT place, position FROM log.relay ORDER BY place"
+TRACKED: LiteralString = "SELECT view, position FROM views.tracking WHERE source = %s ORDER BY view"
+RECORDS: LiteralString = """
+SELECT 'customers', count(*) FROM directory.customers UNION ALL
+SELECT 'leads', count(*) FROM pipeline.leads UNION ALL
+SELECT 'members', count(*) FROM directory.members UNION ALL
+SELECT 'tickets', count(*) FROM tickets.tickets
+"""
+
+
+class Follower(BaseModel):
+    """Somebody who follows the log, and how far behind its end: in positions."""
+
+    name: str
+    position: int
+    lag: int
+
+
+class PoolUse(BaseModel):
+    """Connections to PostgreSQL of this process."""
+
+    size: int
+    idle: int
+    waiting: int = Field(description="Requests that wait for a connection.")
+
+
+class Status(BaseModel):
+    """A moment's look at one process and its database. Counts and states only."""
+
+    namespace: str
+    position: int = Field(description="The log's last position.")
+    fence_wait_seconds: float = Field(description="How long readers wait for slower transactions.")
+    relay: list[Follower] = Field(description="One for each Kafka cluster and topics published to.")
+    views: list[Follower]
+    views_follow: str = Field(description="What views are fed from: log or kafka.")
+    records: dict[str, int] = Field(description="Records by kind, as the views have them.")
+    keys: dict[str, dict[str, int]] = Field(description="Data keys by category and state.")
+    pool: PoolUse
+
+
+async def status(system: System) -> Status:
+    """Look now. Raises `Unavailable`."""
+    source = LOG if system.settings.kafka is None else KAFKA
+    tracked = await _rows(system, TRACKED, source)
+    relayed = await _rows(system, RELAYED)
+    # Last, so that no follower seems to be ahead of the log.
+    [(position,)] = await _rows(system, LAST)
+    keys: dict[str, dict[str, int]] = {}
+    for (category, state), number in (await system.ring.counts()).items():
+        keys.setdefault(category.value, {})[state.value] = number
+    return Status(
+        namespace=system.settings.namespace,
+        position=position,
+        fence_wait_seconds=round(system.reader.fence_wait_seconds, 6),
+        relay=[_follower(position, *it) for it in relayed],
+        views=[_follower(position, *it) for it in tracked],
+        views_follow=source,
+        records={kind: number for kind, number in await _rows(system, RECORDS)},
+        keys=keys,
+        pool=_pool_use(system),
+    )
+
+
+async def metrics(system: System) -> bytes:
+    """The same in Prometheus' text format. Raises `Unavailable`."""
+    found = await status(system)
+    registry = CollectorRegistry()
+    plain = {
+        "lethe_log_position": ("The log's last position.", found.position),
+        "lethe_fence_wait_seconds": (
+            "How long readers wait for slower transactions.",
+            found.fence_wait_seconds,
+        ),
+        "lethe_pool_connections": ("Connections to PostgreSQL.", found.pool.size),
+        "lethe_pool_idle_connections": ("Connections that nobody uses.", found.pool.idle),
+        "lethe_pool_waiting_requests": ("Requests that wait for a connection.", found.pool.waiting),
+    }
+    for name, (text, value) in plain.items():
+        Gauge(name, text, registry=registry).set(value)
+    for what, followers in (("relay", found.relay), ("view", found.views)):
+        position = Gauge(f"lethe_{what}_position", f"How far the {what} has come.", [what], registry=registry)
+        lag = Gauge(
+            f"lethe_{what}_lag_positions", f"How far behind the log the {what} is.", [what], registry=registry
+        )
+        for follower in followers:
+            position.labels(follower.name).set(follower.position)
+            lag.labels(follower.name).set(follower.lag)
+    records = Gauge("lethe_records", "Records, as the views have them.", ["kind"], registry=registry)
+    for kind, number in found.records.items():
+        records.labels(kind).set(number)
+    keys = Gauge("lethe_keys", "Data keys.", ["category", "state"], registry=registry)
+    for category, states in found.keys.items():
+        for state, number in states.items():
+            keys.labels(category, state).set(number)
+    return generate_latest(registry)
+
+
+async def checks(system: System) -> Mapping[str, str | None]:
+    """What must be well for the system to serve: None where it is, else what is wrong, without details."""
+    try:
+        found = await status(system)
+    except Unavailable:
+        return {"database": "cannot be reached"}
+    lag = max((it.lag for it in found.views), default=0)
+    return {
+        "database": None,
+        "migrations": "not up to date" if await needs_migration(system.database.url) else None,
+        "keys": await _key_store_fault(system),
+        "views": f"{lag} positions behind" if lag > VIEWS_BEHIND_POSITIONS_MAX else None,
+    }
+
+
+async def _key_store_fault(system: System) -> str | None:
+    """Whether this system could start again: the store is whole, and its KEK where it is said to be."""
+    try:
+        await open_key_ring(
+            system.pool,
+            kek_reference=system.settings.kek_reference,
+            namespace=system.settings.namespace,
+        )
+    except (KekUnusable, KeyStoreUnfit, KeyLost) as error:
+        return type(error).__name__
+    return None
+
+
+def _follower(last: int, name: str, position: int) -> Follower:
+    return Follower(name=name, position=position, lag=max(0, last - position))
+
+
+def _pool_use(system: System) -> PoolUse:
+    found = system.pool.get_stats()
+    return PoolUse(
+        size=found.get("pool_size", 0),
+        idle=found.get("pool_available", 0),
+        waiting=found.get("requests_waiting", 0),
+    )
+
+
+async def _rows(system: System, query: LiteralString, *values: Any) -> list[tuple[Any, ...]]:
+    with unavailable_on_outage():
+        async with system.pool.connection() as connection:
+            return await (await connection.execute(query, values)).fetchall()
