@@ -19,6 +19,21 @@ def opening(request: pytest.FixtureRequest) -> AbstractAsyncContextManager[World
     return kafka_world(url, request.getfixturevalue("broker"))
 
 
+@pytest.fixture(params=["memory", "log"])
+def opening_log(request: pytest.FixtureRequest) -> AbstractAsyncContextManager[World]:
+    """The same without Kafka, for what reads the log itself."""
+    if request.param == "memory":
+        return memory_world()
+    return postgres_world(request.getfixturevalue("database_url"))
+
+
+@pytest.fixture
+async def log_world(opening_log: AbstractAsyncContextManager[World]) -> AsyncIterator[World]:
+    """Commands and views: all in memory; in PostgreSQL following the log."""
+    async with opening_log as it:
+        yield it
+
+
 @pytest.fixture
 async def world(opening: AbstractAsyncContextManager[World]) -> AsyncIterator[World]:
     """Commands and views: all in memory; in PostgreSQL following the log; in PostgreSQL fed from Kafka."""

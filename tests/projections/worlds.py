@@ -34,6 +34,7 @@ from infra.postgres.relay_lease import PostgresRelayLease
 from infra.postgres.views.store import PostgresViewStore
 from infra.postgres.views.views import PostgresViews
 from infra.projector import KAFKA, LogSource, Projector, ViewStore, following_log
+from infra.timeline import PlaceReader
 from projections.views import Views
 from services.application import Application
 from services.customers import Customers
@@ -72,12 +73,16 @@ class Ring(KeyRing, KeyShredder, Protocol):
     """A key ring that can shred, too."""
 
 
+class Log(LogReader, PlaceReader, Protocol):
+    """A log that is read in order, and by place."""
+
+
 @dataclass(frozen=True, slots=True)
 class World:
     """What a test speaks to."""
 
     application: Application
-    reader: LogReader
+    reader: Log
     mapper: EventMapper
     ring: Ring
     purger: IndexPurger

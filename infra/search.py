@@ -1,0 +1,193 @@
+"""Search by name, in memory only: an SQLite FTS5 index of trigrams that each process builds from the log.
+
+Names are personal: they are opened to be indexed, never written to disk, and dropped once their subject is
+erased. What is found is checked against the key ring, which knows of an erasure before the index does.
+"""
+
+import asyncio
+import sqlite3
+import unicodedata
+from collections.abc import Iterator, Sequence
+from typing import Protocol
+from uuid import UUID
+
+from eventsourcing.persistence import StoredEvent
+
+from domain.customer.events import (
+    ContactAdded,
+    ContactChanged,
+    ContactRemoved,
+    CustomerRegistered,
+    CustomerRenamed,
+)
+from domain.erasure.events import SubjectErased
+from domain.lead.events import LeadCaptured
+from domain.member.events import MemberRegistered
+from domain.model import Event, Sealed
+from projections.model import Personal
+from projections.timeline import kind_of
+from services.ports import KeyRing, LogReader, Recorded, Unavailable, Unsealer
+
+NAMING = (
+    CustomerRegistered,
+    CustomerRenamed,
+    ContactAdded,
+    ContactChanged,
+    ContactRemoved,
+    LeadCaptured,
+    MemberRegistered,
+    SubjectErased,
+)
+TOPICS = frozenset(it.TOPIC for it in NAMING)
+PAGE_EVENTS = 2_000
+POLL_SECONDS = 0.5
+TRIGRAM = 3
+
+Name = tuple[UUID, str, UUID, Personal]
+"""Record, which of its names, whose it is, and the name; None takes the name away."""
+
+SCHEMA = """
+CREATE TABLE entries (
+    number INTEGER PRIMARY KEY, kind TEXT, record BLOB, slot TEXT, subject BLOB, UNIQUE (record, slot)
+);
+CREATE INDEX by_subject ON entries (subject);
+CREATE VIRTUAL TABLE names USING fts5 (name, tokenize = 'trigram');
+"""
+
+
+class Decoder(Protocol):
+    """Turns the stored form into events, personal fields sealed."""
+
+    def to_domain_event(self, stored_event: StoredEvent) -> Recorded: ...
+
+
+class NameIndex:
+    """Finds customers, their contacts, leads and members by parts of their names. For one event loop."""
+
+    def __init__(self, reader: LogReader, mapper: Decoder, unsealer: Unsealer, ring: KeyRing) -> None:
+        self.reader = reader
+        self.mapper = mapper
+        self.unsealer = unsealer
+        self.ring = ring
+        self.position = 0
+        self.built = False
+        self._turn = asyncio.Lock()
+        self._database = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+        self._database.executescript(f"PRAGMA temp_store = MEMORY; {SCHEMA}")
+
+    @property
+    def size(self) -> int:
+        """How many names there are."""
+        ((count,),) = self._database.execute("SELECT count(*) FROM entries")
+        return int(count)
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Follow the log until `stop` is set."""
+        while not stop.is_set():
+            await self._catch_up()
+            self.built = True
+            await self.reader.wait(self.position, POLL_SECONDS)
+
+    async def search(self, text: str, *, kind: str, limit: int) -> list[UUID]:
+        """Ids of the records of this kind whose names contain every word of the text, best first.
+
+        Capitals and accents don't count. As new as the log. Raises `Unavailable` until it is built.
+        """
+        if not self.built:
+            raise Unavailable("the names are still being read")
+        await self._catch_up()
+        found: dict[UUID, None] = {}
+        step, offset = 4 * limit, 0
+        while len(found) < limit:
+            page = self._matches(text, kind, step, offset)
+            erased = await self.ring.erased({subject_id for _, subject_id in page})
+            found |= dict.fromkeys(record_id for record_id, subject_id in page if subject_id not in erased)
+            if len(page) < step:
+                break
+            offset += step
+        return list(found)[:limit]
+
+    def _matches(self, text: str, kind: str, limit: int, offset: int) -> list[tuple[UUID, UUID]]:
+        words = plain(text).split()
+        if not words:
+            return []
+        conditions, values = ["entries.kind = ?"], [kind]
+        if phrases := [word for word in words if len(word) >= TRIGRAM]:
+            conditions.append("names MATCH ?")
+            values.append(" AND ".join('"' + phrase.replace('"', '""') + '"' for phrase in phrases))
+        for word in words:
+            if len(word) < TRIGRAM:
+                conditions.append("instr(names.name, ?)")
+                values.append(word)
+        whole = " ".join(words)
+        records = self._database.execute(
+            # The conditions are the clauses above: what was asked for comes as values only.
+            "SELECT entries.record, entries.subject FROM names JOIN entries "  # noqa: S608
+            "ON entries.number = names.rowid "
+            "WHERE " + " AND ".join(conditions) + " "
+            "ORDER BY names.name <> ?, instr(names.name, ?) <> 1, length(names.name), entries.number "
+            "LIMIT ? OFFSET ?",
+            [*values, whole, whole, limit, offset],
+        )
+        return [(UUID(bytes=record), UUID(bytes=subject)) for record, subject in records]
+
+    async def _catch_up(self) -> None:
+        async with self._turn:
+            while page := await self.reader.read(self.position, PAGE_EVENTS):
+                events = [self.mapper.to_domain_event(it).event for it in page if it.topic in TOPICS]
+                await self._index(events)
+                self.position = page[-1].id
+
+    async def _index(self, events: Sequence[Event]) -> None:
+        names = [list(_names(event)) for event in events]
+        handles = [name for of_event in names for *_, name in of_event if isinstance(name, Sealed)]
+        opened = await self.unsealer.open(handles)
+        with self._database:
+            self._database.execute("BEGIN")
+            for event, of_event in zip(events, names, strict=True):
+                if isinstance(event, SubjectErased):
+                    self._drop("subject = ?", event.erased_subject_id.bytes)
+                for record_id, slot, subject_id, name in of_event:
+                    clear = opened[name] if isinstance(name, Sealed) else name
+                    self._drop("record = ? AND slot = ?", record_id.bytes, slot)
+                    if isinstance(clear, str):
+                        self._enter(kind_of(event.TOPIC), record_id, slot, subject_id, clear)
+
+    def _enter(self, kind: str, record_id: UUID, slot: str, subject_id: UUID, name: str) -> None:
+        cursor = self._database.execute(
+            "INSERT INTO entries (kind, record, slot, subject) VALUES (?, ?, ?, ?)",
+            [kind, record_id.bytes, slot, subject_id.bytes],
+        )
+        self._database.execute(
+            "INSERT INTO names (rowid, name) VALUES (?, ?)", [cursor.lastrowid, plain(name)]
+        )
+
+    def _drop(self, condition: str, *values: bytes | str) -> None:
+        numbers = self._database.execute(
+            f"DELETE FROM entries WHERE {condition} RETURNING number",  # noqa: S608  a constant above
+            values,
+        ).fetchall()
+        self._database.executemany("DELETE FROM names WHERE rowid = ?", numbers)
+
+
+def plain(text: str) -> str:
+    """The text without what a search passes over: capitals, accents, control characters, runs of spaces."""
+    apart = unicodedata.normalize("NFKD", text.casefold())
+    kept = (
+        it if unicodedata.category(it)[0] != "C" else " " for it in apart if not unicodedata.combining(it)
+    )
+    return " ".join("".join(kept).split())
+
+
+def _names(event: Event) -> Iterator[Name]:
+    """What the event says about names. An organisation's is public, and found under its record's subject."""
+    match event:
+        case CustomerRegistered() | CustomerRenamed() | LeadCaptured():
+            yield event.originator_id, "name", event.subject_id, event.name
+            yield event.originator_id, "organisation", event.subject_id, event.organisation
+        case ContactAdded() | ContactChanged():
+            yield event.originator_id, f"contact {event.contact_id}", event.contact_id, event.name
+        case ContactRemoved():
+            yield event.originator_id, f"contact {event.contact_id}", event.contact_id, None
+        case MemberRegistered():
+            yield event.originator_id, "name", event.subject_id, event.name
