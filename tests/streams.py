@@ -1,13 +1,16 @@
 """What the tests of the stream share: stored events, a log in a list, and what the topics hold."""
 
 import asyncio
+import random
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import UUID, uuid4
 
 import orjson
+import psycopg
 from eventsourcing.persistence import Notification
 from kafka import KafkaConsumer, TopicPartition
 from uuid_utils.compat import uuid7
@@ -16,7 +19,7 @@ from infra.kafka.record import from_record, topics
 
 START = datetime(2026, 3, 1, 9, tzinfo=UTC)
 BOX = "q83vASNFZ4mrze8BI0VniQ" * 8
-ADDRESSED = {"lead": "lead.qualified", "customer": "customer.tagged", "ticket": "ticket.progressed"}
+KINDS = ("lead.qualified", "customer.tagged", "ticket.progressed")
 
 
 def stored(position: int, originator_id: UUID, version: int, topic: str = "lead.qualified") -> Notification:
@@ -47,11 +50,10 @@ def stored(position: int, originator_id: UUID, version: int, topic: str = "lead.
 
 def stored_events(count: int, *, records: int, first: int = 1) -> list[Notification]:
     """So many events, taking turns between `records` records of three kinds."""
-    kinds = list(ADDRESSED.values())
     ids = [UUID(int=0x0196_0000_0000_7000_8000_0000_0000_0000 + it) for it in range(records)]
     return [
         stored(
-            first + it, ids[it % records], 1 + (first - 1 + it) // records, kinds[it % records % len(kinds)]
+            first + it, ids[it % records], 1 + (first - 1 + it) // records, KINDS[it % records % len(KINDS)]
         )
         for it in range(count)
     ]
@@ -72,7 +74,7 @@ class ListedLog:
         # Positions are drawn from 1 without holes here.
         return self.events[after : after + limit]
 
-    async def wait(self, after: int, timeout: float) -> bool:  # noqa: ASYNC109 - the port's own word
+    async def wait(self, after: int, timeout: float) -> bool:
         if len(self.events) > after:
             return True
         self._grown.clear()
@@ -85,6 +87,55 @@ class ListedLog:
 
     async def horizon(self) -> int:
         return len(self.events)
+
+
+class Writers:
+    """Appends events to the log in the database without pause, in transactions that overtake each other."""
+
+    def __init__(self, url: str, *, writers: int = 4, records: int = 20, pause_seconds: float = 0.01) -> None:
+        self.url = url
+        self.writers = writers
+        self.records = records
+        self.pause_seconds = pause_seconds
+        self.appended = 0
+
+    async def run(self, stop: asyncio.Event) -> None:
+        await asyncio.gather(*(self._write(random.Random(it), stop) for it in range(self.writers)))
+
+    async def _write(self, chance: random.Random, stop: asyncio.Event) -> None:
+        versions: dict[UUID, int] = {uuid7(): 0 for _ in range(self.records)}
+        async with await psycopg.AsyncConnection.connect(self.url, autocommit=True) as connection:
+            while not stop.is_set():
+                async with connection.transaction():
+                    for _ in range(chance.randint(1, 3)):
+                        await self._insert(connection, versions, chance)
+                        await asyncio.sleep(chance.random() * self.pause_seconds)
+
+    async def _insert(
+        self, connection: psycopg.AsyncConnection[Any], versions: dict[UUID, int], chance: random.Random
+    ) -> None:
+        events = []
+        for _ in range(chance.randint(1, 20)):
+            record = chance.choice(list(versions))
+            versions[record] += 1
+            events.append(stored(0, record, versions[record], KINDS[record.int % len(KINDS)]))
+        async with connection.cursor() as cursor:
+            await cursor.executemany(
+                "INSERT INTO log.events (originator_id, originator_version, topic, state)"
+                " VALUES (%s, %s, %s, %s)",
+                [(it.originator_id, it.originator_version, it.topic, it.state) for it in events],
+            )
+        self.appended += len(events)
+
+
+def logged(url: str) -> list[Notification]:
+    """The log in the database."""
+    with psycopg.connect(url) as connection:
+        rows = connection.execute(
+            "SELECT originator_id, originator_version, topic, state, position"
+            " FROM log.events ORDER BY position"
+        )
+        return [Notification(*row) for row in rows]
 
 
 def published(address: str, namespace: str) -> list[Notification]:

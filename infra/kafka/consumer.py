@@ -52,7 +52,7 @@ class KafkaSource:
         # The consumer may be used by one thread at a time.
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix=f"kafka-{group}")
 
-    async def next(self, *, limit: int, timeout: float) -> Sequence[Recorded]:  # noqa: ASYNC109
+    async def next(self, *, limit: int, timeout: float) -> Sequence[Recorded]:
         """Up to `limit` further events; none when the time (seconds) is up. Raises `Unavailable`."""
         records = await self._call(lambda: self._poll(limit, timeout))
         return [self.mapper.to_domain_event(from_record(it.value, it.headers)) for it in records]
@@ -105,7 +105,7 @@ class KafkaSource:
         try:
             self._consumer.commit(offsets)
         except MOVED_ON as error:
-            log.info("offsets_not_committed", reason=type(error).__name__, partitions=len(offsets))
+            log.info("offsets_not_committed", error=type(error).__name__, partitions=len(offsets))
 
     def _close(self) -> None:
         consumer, self._consumer = self._consumer, None

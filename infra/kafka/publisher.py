@@ -92,9 +92,11 @@ class Publisher:
                 record.topic, record.key, notification.id, id_of(record.headers)
             ):
                 continue
-            if self._failure is not None:
+            try:
+                future = self._producer.send(record.topic, record.value, record.key, record.headers)
+            except KafkaError as error:  # also that it was halted meanwhile
+                self._fail(error)
                 break
-            future = self._producer.send(record.topic, record.value, record.key, record.headers)
             futures.append(future.add_errback(self._fail))
         self._check()
         return Sent(notifications[-1].id, futures)

@@ -81,18 +81,20 @@ class Relay:
 
         Raises `ForeignStream`: then the topics belong to another log, and a person has to decide.
         """
-        while not stop.is_set():
-            try:
-                if await self.lease.acquire():
-                    await self._lead(stop)
-                else:
-                    await _sleep(stop, STANDBY_SECONDS)
-            except (KafkaError, Unavailable, OSError) as error:
-                log.warning("relay_waits", error=type(error).__qualname__, position=self.acknowledged)
-                await _sleep(stop, self._pause_seconds)
-                self._pause_seconds = min(self._pause_seconds * 2, BACKOFF_SECONDS_MAX)
-            finally:
-                await self.lease.release()
+        try:
+            while not stop.is_set():
+                try:
+                    if await self.lease.acquire():
+                        await self._lead(stop)
+                    else:
+                        await _sleep(stop, STANDBY_SECONDS)
+                except (KafkaError, Unavailable, OSError) as error:
+                    log.warning("relay_waits", error=type(error).__qualname__, position=self.acknowledged)
+                    await self.lease.release()
+                    await _sleep(stop, self._pause_seconds)
+                    self._pause_seconds = min(self._pause_seconds * 2, BACKOFF_SECONDS_MAX)
+        finally:
+            await self.lease.release()
 
     async def positions_behind(self) -> int:
         """How far Kafka is behind the log."""

@@ -1,0 +1,21 @@
+"""A relay in a process of its own, to be killed. Arguments: database URL, broker, namespace."""
+
+import asyncio
+import sys
+
+from infra.eventstore.reader import FencedReader
+from infra.kafka.relay import Relay
+from infra.postgres.database import open_pool
+from infra.postgres.relay_lease import PostgresRelayLease
+
+
+async def relay(url: str, broker: str, namespace: str) -> None:
+    pool = await open_pool(url, size=2)
+    try:
+        await Relay(FencedReader(pool), broker, namespace, PostgresRelayLease(url)).run(asyncio.Event())
+    finally:
+        await pool.close()
+
+
+if __name__ == "__main__":
+    asyncio.run(relay(*sys.argv[1:]))
