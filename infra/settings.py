@@ -11,7 +11,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 PREFIX = "LETHE_"
 # Read by the test suite, and inherited by the processes it starts.
-NOT_SETTINGS = frozenset({"LETHE_REQUIRE_ALL"})
+NOT_SETTINGS = frozenset({"LETHE_REQUIRE_ALL", "LETHE_TORTURE"})
 SECRETS = Path("/run/secrets")
 BROKER = re.compile(r"(\[[0-9a-fA-F:]+\]|[A-Za-z0-9_.-]+):([0-9]{1,5})")
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NoReturn
@@ -21,9 +22,13 @@ NAMESPACE = "main"
 
 
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostgres]:
+def postgres() -> Iterator[EmbeddedPostgres]:
     """One server for the session, as durable as in production."""
-    with EmbeddedPostgres(tmp_path_factory.mktemp("server") / "postgres") as server:
+    # Not in pytest's folder: each session closes that to others, and the server may run as another user.
+    with (
+        tempfile.TemporaryDirectory(prefix="lethe-test-") as folder,
+        EmbeddedPostgres(Path(folder) / "postgres") as server,
+    ):
         yield server
 
 

@@ -6,6 +6,7 @@ import hashlib
 import os
 import pwd
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -19,6 +20,7 @@ from urllib.parse import quote
 
 import psutil
 import psycopg
+import structlog
 from psycopg import sql
 
 # Found, not imported: importing the wheel's package has effects of its own.
@@ -36,6 +38,8 @@ SETTINGS: Mapping[str, str] = {
     "log_min_error_statement": "panic",
     "log_error_verbosity": "terse",
 }
+
+log = structlog.get_logger(__name__)
 
 
 class PostgresDidNotStart(Exception):
@@ -102,8 +106,7 @@ class EmbeddedPostgres:
         try:
             fcntl.flock(self._users, fcntl.LOCK_EX | fcntl.LOCK_NB)
             with self._starting():
-                if self.pid is not None:
-                    self._run("pg_ctl", "stop", "-w", "-m", "fast", "-D", str(self.folder))
+                self._shut_down()
         except BlockingIOError:
             pass  # another handle is open, and will stop it
         finally:
@@ -125,7 +128,10 @@ class EmbeddedPostgres:
         while True:
             await asyncio.sleep(every_seconds)
             if self.pid is None:
-                await asyncio.to_thread(self.revive)
+                try:
+                    await asyncio.to_thread(self.revive)
+                except PostgresDidNotStart:
+                    log.exception("postgres_did_not_start")  # a full disk, say: it may have room later
 
     def __enter__(self) -> Self:
         self.start()
@@ -175,6 +181,8 @@ class EmbeddedPostgres:
         (self.folder / "postmaster.pid").unlink(missing_ok=True)  # stale: no postmaster of this folder runs
         socket_folder = self._socket_folder()
         socket_folder.mkdir(mode=0o700, exist_ok=True)
+        if socket_folder.owner() != self.folder.owner() and socket_folder.stat().st_uid != os.geteuid():
+            raise PostgresDidNotStart(f"{socket_folder} is somebody else's")  # who would own our socket
         self._give(self.folder, socket_folder)
         settings = {**self._settings, "unix_socket_directories": str(socket_folder)}
         options = " ".join(f"-c {name}='{value}'" for name, value in settings.items())
@@ -188,6 +196,17 @@ class EmbeddedPostgres:
                 if time.monotonic() > deadline:
                     raise
                 time.sleep(0.2)
+
+    def _shut_down(self) -> None:
+        pid = self.pid
+        if pid is not None:
+            # SIGINT is its fast shutdown: clients are disconnected, and a checkpoint is written.
+            with suppress(psutil.NoSuchProcess):
+                postmaster = psutil.Process(pid)
+                postmaster.send_signal(signal.SIGINT)
+                postmaster.wait()
+        if self._socket_folder() != self.folder:
+            shutil.rmtree(self._socket_folder(), ignore_errors=True)
 
     def _run(self, program: str, *arguments: str) -> None:
         account = _server_account()

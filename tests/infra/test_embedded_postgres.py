@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,9 +17,10 @@ from infra.postgres.embedded import EmbeddedPostgres
 
 
 @pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def cluster() -> Iterator[Path]:
     """One cluster for all tests here: making one takes longer than most of them."""
-    return tmp_path_factory.mktemp("cluster") / "postgres"
+    with tempfile.TemporaryDirectory(prefix="lethe-test-") as folder:
+        yield Path(folder) / "postgres"
 
 
 @pytest.fixture
@@ -119,6 +121,9 @@ def test_after_a_killed_initialisation_and_in_a_folder_too_deep_for_a_socket_it_
     (deep / ".initdb-killed" / "cluster").mkdir(parents=True)
     with EmbeddedPostgres(deep / "postgres") as server:
         assert answer(server.url, "SHOW data_checksums") == "on"
+        socket_folder = Path(str(answer(server.url, "SHOW unix_socket_directories")))
+    assert socket_folder != deep / "postgres"
+    assert not socket_folder.exists()
     assert not list(deep.glob(".initdb-*"))
 
 
