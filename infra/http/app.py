@@ -23,7 +23,6 @@ from infra.http.dependencies import Dependencies
 from infra.http.errors import Problem, answer_with_problems
 from infra.http.middleware import Doorway
 
-BODY_BYTES_MAX: Final = 1024 * 1024
 DESCRIPTION: Final = """\
 A CRM that remembers everything and can forget anyone.
 
@@ -53,7 +52,6 @@ def create_app(door: Dependencies) -> FastAPI:
         description=DESCRIPTION,
         redoc_url=None,
         redirect_slashes=False,
-        max_body_size=BODY_BYTES_MAX,
     )
     app.state.door = door
     app.state.authenticator = Authenticator(door.tokens, door.clock)

@@ -14,7 +14,8 @@ from infra.http import bodies
 from infra.http.auth import Reader
 from infra.http.commands import (
     APPLIED_HEADERS,
-    CREATED,
+    CHANGE_HEADERS,
+    CREATING,
     Applied,
     Changing,
     Creating,
@@ -67,7 +68,7 @@ class CustomerQuery(SearchQuery):
         )
 
 
-@router.post(CUSTOMERS, status_code=201, responses=CREATED, response_class=Response, response_model=None)
+@router.post(CUSTOMERS, status_code=201, **CREATING)
 async def register_customer(body: bodies.RegisterCustomer, command: Creating) -> Response:
     """Hold a person, or an organisation, as a customer from now on."""
     subject_id = await _subject_of(command.door, body)
@@ -175,6 +176,7 @@ async def _row(door: Dependencies, id: UUID, query: RecordQuery) -> CustomerRow:
     f"{CUSTOMERS}/{{id}}/add-contact",
     response_model=ContactAdded,
     responses={200: APPLIED_HEADERS, **documented(*COMMAND_REFUSALS)},
+    openapi_extra=CHANGE_HEADERS,
 )
 async def add_contact(id: RecordId, body: bodies.AddContact, command: Changing) -> Response:
     """Add a person to talk to at the organisation: a data subject of its own, `contact_id`."""

@@ -10,7 +10,7 @@ from uuid_utils.compat import uuid7
 from domain.values import Stage
 from infra.http import bodies
 from infra.http.auth import Reader
-from infra.http.commands import CREATED, Creating, RecordId, Verb, add_verbs
+from infra.http.commands import CREATING, Creating, RecordId, Verb, add_verbs
 from infra.http.customers import subject_of_customer
 from infra.http.dependencies import Dependencies, Door
 from infra.http.errors import READ_REFUSALS, RECORD_REFUSALS, documented
@@ -62,7 +62,7 @@ class LeadQuery(LeadFields, SearchQuery):
     """Leads by field, or by name."""
 
 
-@router.post(LEADS, status_code=201, responses=CREATED, response_class=Response, response_model=None)
+@router.post(LEADS, status_code=201, **CREATING)
 async def capture_lead(body: bodies.CaptureLead, command: Creating) -> Response:
     """Write down a possible sale."""
     subject_id = await subject_of_customer(command.door, body.customer_id)

@@ -7,7 +7,7 @@ from uuid_utils.compat import uuid7
 
 from infra.http import bodies
 from infra.http.auth import Reader
-from infra.http.commands import CREATED, Creating, RecordId, Verb, add_verbs
+from infra.http.commands import CREATING, Creating, RecordId, Verb, add_verbs
 from infra.http.dependencies import Dependencies, Door
 from infra.http.errors import READ_REFUSALS, RECORD_REFUSALS, documented
 from infra.http.reading import Page, ReadQuery, SearchQuery, next_page, show, show_one, wait_for
@@ -29,7 +29,7 @@ class MemberQuery(SearchQuery):
         return MemberFilter(self.team, self.office, self.present)
 
 
-@router.post(MEMBERS, status_code=201, responses=CREATED, response_class=Response, response_model=None)
+@router.post(MEMBERS, status_code=201, **CREATING)
 async def register_member(body: bodies.RegisterMember, command: Creating) -> Response:
     """Somebody works here: a data subject like any other. Every event names them by id only."""
     return await command.create(

@@ -6,12 +6,14 @@ from typing import Final
 from uuid import UUID
 
 import structlog
+from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uuid_utils.compat import uuid7
 
 from infra.http.errors import HTTP_TITLES, fault, problem
 
 JSON: Final = re.compile(rb"application/(json|[a-z0-9.-]+\+json)\s*(;.*)?", re.IGNORECASE)
+BODY_BYTES_MAX: Final = 1024 * 1024
 WITH_BODY: Final = frozenset({"POST", "PUT", "PATCH"})
 
 log = structlog.get_logger("access")
@@ -40,10 +42,11 @@ class Doorway:
             await send(message)
 
         try:
-            if _has_foreign_body(scope):
-                await problem(415, *HTTP_TITLES[415])(scope, receive, answer)
+            refused = _refuse_body(scope)
+            if refused:
+                await problem(refused, *HTTP_TITLES[refused])(scope, receive, answer)
             else:
-                await self.app(scope, receive, answer)
+                await self.app(scope, _limited(receive), answer)
         except Exception as error:  # noqa: BLE001 - the last stand: the client gets an id, the log the place
             response = fault(error)
             if status:
@@ -58,13 +61,32 @@ class BrokenAnswer(Exception):
     """A fault came after the answer had begun."""
 
 
-def _has_foreign_body(scope: Scope) -> bool:
+def _refuse_body(scope: Scope) -> int | None:
+    """The status that refuses the body by its headers alone."""
     if scope["method"] not in WITH_BODY:
-        return False
+        return None
     headers = dict(scope["headers"])
-    if headers.get(b"content-length", b"0") == b"0" and b"transfer-encoding" not in headers:
-        return False
-    return JSON.fullmatch(headers.get(b"content-type", b"")) is None
+    length = headers.get(b"content-length", b"0")
+    if length == b"0" and b"transfer-encoding" not in headers:
+        return None
+    if int(length) > BODY_BYTES_MAX:
+        return 413
+    return None if JSON.fullmatch(headers.get(b"content-type", b"")) else 415
+
+
+def _limited(receive: Receive) -> Receive:
+    """For a body that comes in chunks, and says no length: stop reading where it gets too large."""
+    received = 0
+
+    async def counted() -> Message:
+        nonlocal received
+        message = await receive()
+        received += len(message.get("body", b""))
+        if received > BODY_BYTES_MAX:
+            raise HTTPException(413)
+        return message
+
+    return counted
 
 
 def _log(scope: Scope, request_id: UUID, status: int, seconds: float) -> None:

@@ -10,7 +10,7 @@ from uuid_utils.compat import uuid7
 from domain.model import Category
 from infra.http import bodies
 from infra.http.auth import Reader
-from infra.http.commands import CREATED, Erasing, answer
+from infra.http.commands import CREATED, CREATING, Erasing, answer
 from infra.http.dependencies import Door
 from infra.http.errors import READ_REFUSALS, NotFound, documented
 from infra.http.reading import ReadQuery, wait_for
@@ -65,9 +65,7 @@ async def read_subject(
     "/v1/subjects/{id}/erasure",
     tags=["erasures"],
     status_code=201,
-    responses=CREATED | documented(404),
-    response_class=Response,
-    response_model=None,
+    **CREATING | {"responses": CREATED | documented(404)},
 )
 async def erase_subject(id: SubjectId, body: bodies.EraseSubject, command: Erasing) -> Response:
     """Erase the person: their keys are destroyed, and with them every copy of what was sealed.

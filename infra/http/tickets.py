@@ -10,7 +10,7 @@ from uuid_utils.compat import uuid7
 from domain.values import Channel, Priority, SupportLine, TicketStatus
 from infra.http import bodies
 from infra.http.auth import Reader
-from infra.http.commands import CREATED, Creating, RecordId, Verb, add_verbs
+from infra.http.commands import CREATING, Creating, RecordId, Verb, add_verbs
 from infra.http.customers import subject_of_customer
 from infra.http.dependencies import Dependencies, Door
 from infra.http.errors import READ_REFUSALS, RECORD_REFUSALS, documented
@@ -60,7 +60,7 @@ class TicketQuery(TicketFields, ListQuery):
     """Tickets by field."""
 
 
-@router.post(TICKETS, status_code=201, responses=CREATED, response_class=Response, response_model=None)
+@router.post(TICKETS, status_code=201, **CREATING)
 async def open_ticket(body: bodies.OpenTicket, command: Creating) -> Response:
     """A customer asks for something, or reports a fault. The priority follows from impact and urgency."""
     subject_id = await subject_of_customer(command.door, body.customer_id)
