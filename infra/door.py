@@ -1,0 +1,47 @@
+"""What the HTTP door stands on, put together from the system."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+
+from infra import status
+from infra.bootstrap import System
+from infra.http.dependencies import Dependencies
+from infra.search import NameIndex
+from infra.supervision import supervise
+from infra.timeline import Histories, Timeline
+
+
+@asynccontextmanager
+async def door_of(system: System, stop: asyncio.Event) -> AsyncIterator[Dependencies]:
+    """The door, with an index of names in this process's memory that follows the log while it is open."""
+    names = NameIndex(system.reader, system.mapper, system.unsealer, system.ring)
+    histories = Histories(system.reader, system.mapper)
+    following = asyncio.create_task(supervise("names", lambda: names.run(stop), stop), name="names")
+    try:
+        yield Dependencies(
+            namespace=system.settings.namespace,
+            customers=system.customers,
+            leads=system.leads,
+            tickets=system.tickets,
+            members=system.members,
+            erasures=system.erasures,
+            store=system.store,
+            reader=system.reader,
+            views=system.views,
+            histories=histories,
+            timeline=Timeline(histories, system.views.timeline, system.unsealer),
+            subjects=system.subjects,
+            names=names,
+            unsealer=system.unsealer,
+            ring=system.ring,
+            blind=system.blind,
+            tokens=system.tokens,
+            clock=system.clock,
+            ready=partial(status.checks, system),
+            metrics=partial(status.metrics, system),
+        )
+    finally:
+        following.cancel()
+        await asyncio.gather(following, return_exceptions=True)

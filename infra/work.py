@@ -1,0 +1,82 @@
+"""The work that goes on behind the doors: projections, reactions, unfinished erasures, the relay."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+from infra.bootstrap import System
+from infra.kafka.consumer import KafkaSource
+from infra.kafka.record import topics
+from infra.kafka.relay import Relay
+from infra.postgres.relay_lease import PostgresRelayLease
+from infra.projector import KAFKA, Projector, following_log
+from infra.reacting import ReactionRunner
+from infra.supervision import repeat, supervise
+from services.ports import EventSource
+
+RESUME_EVERY_SECONDS = 5.0
+
+Work = Callable[[asyncio.Event], Awaitable[None]]
+
+
+def projector_of(system: System) -> Projector:
+    """The views' projector: a member of the consumer group where Kafka is set, else the log's follower."""
+    if system.settings.kafka is None:
+        return Projector(
+            lambda: following_log(system.pool, system.reader, system.mapper, system.view_store),
+            system.view_store,
+        )
+    return Projector(lambda: following_kafka(system), system.view_store, name=KAFKA)
+
+
+@asynccontextmanager
+async def following_kafka(system: System) -> AsyncIterator[EventSource]:
+    """This process's share of the namespace's topics."""
+    assert system.settings.kafka is not None  # noqa: S101 - asked before
+    namespace = system.settings.namespace
+    source = KafkaSource(system.settings.kafka, f"{namespace}.views", topics(namespace), system.mapper)
+    try:
+        yield source
+    finally:
+        await source.close()
+
+
+def relay_of(system: System) -> Relay:
+    """The relay to the Kafka of the settings."""
+    assert system.settings.kafka is not None  # noqa: S101 - asked before
+    return Relay(
+        system.reader,
+        system.settings.kafka,
+        system.settings.namespace,
+        PostgresRelayLease(system.database.url),
+    )
+
+
+def project_and_react(system: System) -> dict[str, Work]:
+    """What a projector process does."""
+    reactions = ReactionRunner(system.pool, system.reader, system.mapper, system.reactions)
+    return {
+        "projector": projector_of(system).run,
+        "reactions": reactions.run,
+        "erasures": lambda stop: repeat(RESUME_EVERY_SECONDS, system.erasures.resume, stop),
+    }
+
+
+def everything(system: System) -> dict[str, Work]:
+    """All of it, for one process that does the whole job."""
+    work = project_and_react(system)
+    if system.settings.kafka is not None:
+        work["relay"] = relay_of(system).run
+    return work
+
+
+@asynccontextmanager
+async def going_on(work: dict[str, Work], stop: asyncio.Event) -> AsyncIterator[None]:
+    """The work, supervised, while the block runs; then `stop` is set and it ends in good order."""
+    async with asyncio.TaskGroup() as group:
+        for name, run in work.items():
+            group.create_task(supervise(name, lambda run=run: run(stop), stop), name=name)  # type: ignore[misc]
+        try:
+            yield
+        finally:
+            stop.set()
