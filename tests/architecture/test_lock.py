@@ -1,14 +1,20 @@
-"""requirements.lock: holds what pyproject.toml asks for, every package with its hashes."""
+"""Dependencies: pyproject.toml asks for what is imported, and requirements.lock holds it, with hashes."""
 
+import ast
 import re
+import sys
 import tomllib
+from collections.abc import Iterator
+from importlib.metadata import packages_distributions
 from pathlib import Path
 from typing import Any
 
+import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 REPOSITORY = Path(__file__).parents[2]
+PACKAGES = ("domain", "projections", "services", "infra")
 
 
 def project() -> dict[str, Any]:
@@ -37,3 +43,29 @@ def test_everything_asked_for_is_locked_at_a_version_that_satisfies_it() -> None
 def test_every_locked_package_has_its_hashes() -> None:
     assert len(locked()) > 50
     assert [name for name, text in locked().items() if "--hash=sha256:" not in text] == []
+
+
+def imported(packages: tuple[str, ...]) -> Iterator[str]:
+    """Top-level names that the packages import, ours and the standard library's left out."""
+    for file in (file for package in packages for file in (REPOSITORY / package).rglob("*.py")):
+        for node in ast.walk(ast.parse(file.read_text())):
+            names = [it.name for it in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module] if isinstance(node, ast.ImportFrom) and node.module else []
+            yield from {name.split(".")[0] for name in names} - sys.stdlib_module_names - {*PACKAGES, "tests"}
+
+
+@pytest.mark.parametrize(("packages", "groups"), [(PACKAGES, ()), (("tests",), ("dev",))])
+def test_whatever_is_imported_is_asked_for(packages: tuple[str, ...], groups: tuple[str, ...]) -> None:
+    settings = project()
+    asked = [
+        *settings["project"]["dependencies"],
+        *(it for g in groups for it in settings["dependency-groups"][g]),
+    ]
+    names = {canonicalize_name(Requirement(it).name) for it in asked}
+    providers = packages_distributions()
+    missing = {
+        name
+        for name in imported(packages)
+        if not names & {canonicalize_name(it) for it in providers.get(name, ())}
+    }
+    assert missing == set()
