@@ -3,7 +3,7 @@
 import asyncio
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from uuid import UUID
 
 from psycopg import OperationalError
@@ -16,7 +16,7 @@ from services.ports import Clock, Commit, KeyRing, Outcome, Unavailable
 
 GROUP_MAX = 500
 QUEUE_MAX = 10_000
-ATTEMPTS_MAX = 4
+FAILURES_MAX = 4
 PAUSE_SECONDS = 0.05
 
 
@@ -24,6 +24,8 @@ PAUSE_SECONDS = 0.05
 class _Pending:
     commit: Commit
     answer: "asyncio.Future[Outcome]"
+    uncertain: bool = False
+    """The line was lost while it was being stored: its first answer may be there already."""
 
     @property
     def id(self) -> UUID:
@@ -38,7 +40,7 @@ class _Pending:
         if self.answer.done():  # the caller has gone away
             return
         if isinstance(answer, Outcome):
-            self.answer.set_result(answer)
+            self.answer.set_result(replace(answer, repeated=False) if self.uncertain else answer)
         else:
             self.answer.set_exception(answer)
 
@@ -92,16 +94,13 @@ class Appender:
             await self._task
 
     async def _run(self) -> None:
-        group: list[_Pending] = []
         try:
             while group := await self._take():
-                while group:
-                    now, group = _apart(group)
-                    await self._commit(now)
+                await self._commit(group)
         finally:
-            # Only where this task is cancelled or broken: nobody waits for ever.
+            # Something is left only where this task is cancelled or broken: nobody waits for ever.
             self._closing = True
-            for pending in [*group, *self._queue]:
+            for pending in self._queue:
                 pending.settle(Unavailable("the log was closed"))
 
     async def _take(self) -> list[_Pending]:
@@ -139,29 +138,29 @@ class Appender:
             raise
 
     async def _attempt(self, group: list[_Pending]) -> None:
-        """Store the group, again after a lost line or a lost race.
+        """Store the group; again what is left of it after a lost line or a lost race.
 
         Storing again is safe also where the answer to COMMIT was lost: a stored command is found by its id
         and answered, and one that is still under way makes this one wait for it.
         """
-        for attempt in range(1, ATTEMPTS_MAX + 1):
-            if not (waiting := [pending for pending in group if not pending.answer.done()]):
-                return
+        failures = 0
+        while waiting := [pending for pending in group if not pending.answer.done()]:
+            now, rivals = _apart(waiting)
             try:
-                answers = await self._transaction.store([pending.commit for pending in waiting])
-            except UniqueViolation:
-                if attempt == ATTEMPTS_MAX:
-                    raise
-                _settle(waiting, await self._transaction.conflicts([it.commit for it in waiting]))
-            except OperationalError as error:
-                if isinstance(error, PoolTimeout) or attempt == ATTEMPTS_MAX:
-                    raise
-                await asyncio.sleep(PAUSE_SECONDS * attempt)
-                await self._pool.check()
-            else:
-                _settle(waiting, answers)
+                _settle(now, await self._transaction.store([pending.commit for pending in now]))
                 self._stored()
-                return
+                _settle(rivals, await self._transaction.decided([pending.commit for pending in rivals]))
+            except UniqueViolation:
+                if (failures := failures + 1) == FAILURES_MAX:
+                    raise
+                _settle(waiting, await self._transaction.decided([pending.commit for pending in waiting]))
+            except OperationalError as error:
+                if (failures := failures + 1) == FAILURES_MAX or isinstance(error, PoolTimeout):
+                    raise
+                for pending in waiting:
+                    pending.uncertain = True
+                await asyncio.sleep(PAUSE_SECONDS * failures)
+                await self._pool.check()
 
 
 def _settle(group: Sequence[_Pending], answers: Mapping[UUID, Answer]) -> None:
@@ -171,7 +170,7 @@ def _settle(group: Sequence[_Pending], answers: Mapping[UUID, Answer]) -> None:
 
 
 def _apart(group: Sequence[_Pending]) -> tuple[list[_Pending], list[_Pending]]:
-    """Those that contradict no earlier one of the group, and the rest, which sees what became of it."""
+    """Those that contradict no earlier one of the group, and their rivals."""
     now: list[_Pending] = []
     later: list[_Pending] = []
     claimed: set[object] = set()

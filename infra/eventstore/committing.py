@@ -115,20 +115,23 @@ class GroupTransaction:
                 sealed.append(_Sealed(commit, stored))
         return sealed
 
-    async def conflicts(self, commits: Sequence[Commit]) -> dict[UUID, Answer]:
-        """Those of the commits that another transaction has made impossible."""
+    async def decided(self, commits: Sequence[Commit]) -> dict[UUID, Answer]:
+        """The answers to those of the commits that can be stored no more: known ones, and lost races."""
         wanted = [(event, commit) for commit in commits for event in commit.events]
+        if not commits:
+            return {}
         async with self._pool.connection(timeout=CONNECT_SECONDS_MAX) as connection:
-            known = await known_answers(connection, [commit.context for commit in commits])
-            cursor = connection.cursor(binary=True)
+            # In this order: what a known command has stored is never taken for a lost race.
             ids, versions = _numbered(event for event, _ in wanted)
+            cursor = connection.cursor(binary=True)
             taken = set(await (await cursor.execute(TAKEN, [ids, versions])).fetchall())
-        return {
+            known = await known_answers(connection, [commit.context for commit in commits])
+        lost: dict[UUID, Answer] = {
             commit.context.command_id: VersionConflict(commit.id)
             for event, commit in wanted
             if (event.originator_id, event.originator_version) in taken
-            and commit.context.command_id not in known
         }
+        return lost | known
 
 
 async def known_answers(
