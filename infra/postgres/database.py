@@ -13,22 +13,24 @@ Pool = AsyncConnectionPool[AsyncConnection[Any]]
 
 # A transaction that sits idle with a transaction id holds up every reader of the log.
 IDLE_IN_TRANSACTION_SECONDS_MAX = 30
+OPEN_SECONDS_MAX = 10.0
+WAIT_SECONDS_MAX = 3.0
 
 
 async def open_pool(
-    url: str, *, size: int, application_name: str = "lethe", timeout_seconds: float = 10
+    url: str, *, size: int, application_name: str = "lethe", timeout_seconds: float = OPEN_SECONDS_MAX
 ) -> Pool:
     """A pool of up to `size` autocommit connections, one of them open already.
 
     Statements are prepared at first use. Raises `Unavailable` where there is no answer in time; so does
-    whatever uses the pool inside `unavailable_on_outage`.
+    whatever uses the pool inside `unavailable_on_outage`, after 3 s.
     """
     pool: Pool = AsyncConnectionPool(
         url,
         min_size=1,
         max_size=size,
         open=False,
-        timeout=timeout_seconds,
+        timeout=WAIT_SECONDS_MAX,
         reconnect_timeout=timeout_seconds,
         name=application_name,
         configure=_configure,
