@@ -23,10 +23,8 @@ from tests.faults.byte_search import Hit, search_bytes, search_folder, search_op
 
 REPOSITORY = Path(__file__).parents[2]
 TOKEN = "lethe-" + "t" * 40
+INPUTS = "inputs"
 LETTERS = "bcdfghjklmnpqrstvwxz"
-# What `lethe up` does, without the command line.
-UP = "import asyncio; from infra import logging; from infra.settings import load; from infra.up import up; " \
-    "settings = load(); logging.configure(settings.log_level); asyncio.run(up(settings, print))"  # fmt: skip
 
 
 @dataclass
@@ -60,7 +58,7 @@ class Site:
 
     folder: Path
     broker: LocalBroker
-    namespace: str
+    environment: Mapping[str, str]
     process: subprocess.Popen[bytes]
     http: httpx.Client
 
@@ -70,6 +68,21 @@ class Site:
         found: dict[str, Any] = answer.json()
         return found
 
+    def lethe(self, *arguments: str, status: int = 0) -> None:
+        """A command of the command line, its words and complaints kept with the rest of the output."""
+        with (self.folder / "output.log").open("ab") as output:
+            done = subprocess.run(
+                [sys.executable, "-m", "infra", *arguments],
+                cwd=self.folder / "home", env=self.environment, stdout=output, stderr=output, check=False,
+            )  # fmt: skip
+        assert done.returncode == status, (arguments, (self.folder / "output.log").read_text()[-2000:])
+
+    def input(self, name: str, *lines: str) -> str:
+        """A file to import: the one place where markers may stand in the clear."""
+        path = self.folder / INPUTS / name
+        path.write_text("\n".join(lines) + "\n")
+        return str(path)
+
     def database_url(self) -> str:
         return f"postgresql://postgres@/lethe?host={self.folder / 'data' / 'postgres'}"
 
@@ -77,7 +90,7 @@ class Site:
 @contextmanager
 def site(folder: Path, broker: LocalBroker, namespace: str) -> Iterator[Site]:
     """`up`, its output, temporary files, home and data all under the folder."""
-    for name in ("data", "temporary", "home"):
+    for name in ("data", "temporary", "home", INPUTS):
         (folder / name).mkdir(exist_ok=True)
     environment = {
         "PATH": os.environ["PATH"],
@@ -95,14 +108,18 @@ def site(folder: Path, broker: LocalBroker, namespace: str) -> Iterator[Site]:
     }
     with (folder / "output.log").open("ab") as output:
         process = subprocess.Popen(
-            [sys.executable, "-c", UP], cwd=folder / "home", env=environment, stdout=output, stderr=output
+            [sys.executable, "-m", "infra", "up"],
+            cwd=folder / "home",
+            env=environment,
+            stdout=output,
+            stderr=output,
         )
     try:
         url = _wait_for_url(folder / "output.log", process)
         with httpx.Client(
             base_url=url, headers={"Authorization": f"Bearer {TOKEN}"}, timeout=30, trust_env=False
         ) as http:
-            yield Site(folder, broker, namespace, process, http)
+            yield Site(folder, broker, environment, process, http)
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(60)
@@ -190,6 +207,41 @@ def use_members(at: Site, markers: Markers) -> list[str]:
     return [made["subject_id"]]
 
 
+def import_files(at: Site, markers: Markers) -> None:
+    """Good rows and bad ones, of every kind of file; then the same again."""
+    people = at.input(
+        "people.csv",
+        "key,name,email,phone,address,born_on,lawful_basis,purpose,note",
+        f"{markers.word()},{markers.word()},{markers.email()},{markers.phone()},{markers.word()},1970-01-01,"
+        f"contract,sales,{markers.word()}",
+        f"{markers.word()},{markers.word()},{markers.word()},,,,contract,sales,",
+        f"{markers.word()},{markers.word()},,{markers.word()},,{markers.word()},contract,sales,",
+        f"{markers.word()},{markers.word()},,,,,{markers.word()},sales,",
+    )
+    cards = at.input(
+        "people.vcf",
+        "BEGIN:VCARD\nVERSION:3.0",
+        f"UID:{markers.word()}\nFN:{markers.word()}\nN:{markers.word()};{markers.word()}",
+        f"EMAIL:{markers.email()}\nTEL:{markers.word()}\nBDAY:{markers.word()}\nNOTE:{markers.word()}",
+        "END:VCARD",
+    )
+    staff = at.input("staff.ndjson", f'{{"key": "{markers.word()}", "name": "{markers.word()}"}}')
+    leads = at.input(
+        "leads.csv",
+        "key,source,name,email,note",
+        f"{markers.word()},fair,{markers.word()},{markers.email()},",
+    )
+    broken = at.input("broken.ndjson", f'{{"key": "{markers.word()}", "name": "{markers.word()}')
+    at.lethe("import", "customers", people, "--dry-run", "--json", status=1)
+    for _ in range(2):
+        at.lethe("import", "customers", people, status=1)
+    at.lethe("import", "customers", cards)
+    at.lethe("import", "members", staff)
+    at.lethe("import", "leads", leads)
+    at.lethe("import", "members", broken, status=1)
+    at.lethe("status")
+
+
 def ask(at: Site, markers: Markers) -> None:
     """Reads, searches and lookups, with the markers in the question."""
     for path in ("customers", "leads", "tickets", "members"):
@@ -266,8 +318,10 @@ def use_everything(at: Site, markers: Markers) -> None:
     people += use_members(at, markers)
     ask(at, markers)
     blunder(at, markers)
+    import_files(at, markers)
     for subject_id in people[::2]:
         erase(at, markers, subject_id)
+    at.lethe("erase", people[1], "--reason", markers.word())
     ask(at, markers)
     last = at.post(
         "/v1/tickets",
@@ -278,6 +332,7 @@ def use_everything(at: Site, markers: Markers) -> None:
 
 
 @pytest.mark.broker
+@pytest.mark.timeout(600)
 def test_no_byte_at_rest_shows_a_person(tmp_path: Path, broker: LocalBroker) -> None:
     markers = Markers()
     namespace = f"n{random.randrange(10**9)}"
@@ -287,7 +342,11 @@ def test_no_byte_at_rest_shows_a_person(tmp_path: Path, broker: LocalBroker) -> 
         hits = search_open_files(processes, markers.personal)
         tables = dict(dump(at.database_url()))
     hits += [hit for table, text in tables.items() for hit in search_bytes(text, markers.personal, table)]
-    hits += search_folder(tmp_path, markers.personal)
+    inputs = [
+        tmp_path / INPUTS / name
+        for name in ("people.csv", "people.vcf", "staff.ndjson", "leads.csv", "broken.ndjson")
+    ]
+    hits += search_folder(tmp_path, markers.personal, but=inputs)
     hits += search_folder(broker.folder, markers.personal)
 
     size = sum(it.stat().st_size for it in (*tmp_path.rglob("*"), *broker.folder.rglob("*")) if it.is_file())
