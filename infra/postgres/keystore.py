@@ -106,11 +106,14 @@ async def _first_and_last(connection: AsyncConnection[Any]) -> list[tuple[int, b
 
 
 def _boxes(events: Iterable[tuple[int, bytes]]) -> list[Witness]:
-    return [
-        Witness(position, UUID(box["subject"]), box["category"], box["key"])
-        for position, state in events
-        for box in orjson.loads(state).get("sealed", ())
-    ]
+    found: list[Witness] = []
+    for position, state in events:
+        try:
+            for box in orjson.loads(state)["sealed"]:
+                found.append(Witness(position, UUID(box["subject"]), box["category"], box["key"]))
+        except (KeyError, TypeError, ValueError):
+            raise KeyStoreUnfit(f"the event at position {position} is not in the stored form") from None
+    return found
 
 
 async def _check_witnesses(connection: AsyncConnection[Any], witnesses: Sequence[Witness]) -> None:

@@ -102,6 +102,12 @@ FAULTS: list[tuple[str, Callable[[Site], None], type[Exception], str]] = [
         KeyStoreUnfit,
         "does not open under",
     ),
+    (
+        "an event of the log was changed",
+        without("UPDATE log.events SET state = set_byte(state, 0, 0)"),
+        KeyStoreUnfit,
+        "position 1 is not in the stored form",
+    ),
     ("it names another KEK", without("UPDATE keys.meta SET kek_id = 'x'"), KekUnusable, "wrapped under"),
     ("the KEK is another one", another_kek, KekUnusable, "wrapped under"),
     ("the KEK file is gone", lambda site: site.kek_file.unlink(), KekUnusable, "missing"),
