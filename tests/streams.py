@@ -48,12 +48,14 @@ def stored(position: int, originator_id: UUID, version: int, topic: str = "lead.
     return Notification(originator_id, version, topic, orjson.dumps(state), position)
 
 
-def stored_events(count: int, *, records: int, first: int = 1) -> list[Notification]:
-    """So many events, taking turns between `records` records of three kinds."""
+def stored_events(
+    count: int, *, records: int, first: int = 1, kinds: Sequence[str] = KINDS
+) -> list[Notification]:
+    """So many events, taking turns between `records` records of these kinds."""
     ids = [UUID(int=0x0196_0000_0000_7000_8000_0000_0000_0000 + it) for it in range(records)]
     return [
         stored(
-            first + it, ids[it % records], 1 + (first - 1 + it) // records, KINDS[it % records % len(KINDS)]
+            first + it, ids[it % records], 1 + (first - 1 + it) // records, kinds[it % records % len(kinds)]
         )
         for it in range(count)
     ]

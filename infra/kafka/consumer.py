@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
 import structlog
 from eventsourcing.persistence import StoredEvent
@@ -23,7 +23,6 @@ from services.ports import Recorded, Unavailable
 MOVED_ON = (CommitFailedError, IllegalGenerationError, RebalanceInProgressError, UnknownMemberIdError)
 """What a commit says when the partitions are somebody else's by now."""
 
-T = TypeVar("T")
 log = structlog.get_logger(__name__)
 
 
@@ -40,6 +39,7 @@ class KafkaSource:
 
     Offsets are committed by `done`, so only of what is projected and durable. Where partitions have been
     taken away meanwhile, their new owner gets those events again: rows skip what they have applied.
+    A cancelled `next` loses nothing: what it had fetched comes with the following one.
     """
 
     def __init__(self, bootstrap_servers: str, group: str, topics: Sequence[str], mapper: Decoder) -> None:
@@ -48,13 +48,18 @@ class KafkaSource:
         self.topics = list(topics)
         self.mapper = mapper
         self._consumer: KafkaConsumer | None = None
+        self._fetched: list[Any] = []
         self._handed_out: dict[TopicPartition, int] = {}
         # The consumer may be used by one thread at a time.
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix=f"kafka-{group}")
 
     async def next(self, *, limit: int, timeout: float) -> Sequence[Recorded]:
         """Up to `limit` further events; none when the time (seconds) is up. Raises `Unavailable`."""
-        records = await self._call(lambda: self._poll(limit, timeout))
+        if not self._fetched:
+            await self._call(lambda: self._fetch(limit, timeout))
+        records, self._fetched = self._fetched[:limit], self._fetched[limit:]
+        for it in records:
+            self._handed_out[TopicPartition(it.topic, it.partition)] = it.offset + 1
         return [self.mapper.to_domain_event(from_record(it.value, it.headers)) for it in records]
 
     async def done(self) -> None:
@@ -66,19 +71,17 @@ class KafkaSource:
         await asyncio.get_running_loop().run_in_executor(self._thread, self._close)
         self._thread.shutdown(wait=False)
 
-    async def _call(self, work: Callable[[], T]) -> T:
+    async def _call(self, work: Callable[[], None]) -> None:
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+            await asyncio.get_running_loop().run_in_executor(self._thread, work)
         except KafkaError as error:
             raise Unavailable(f"the stream cannot be read just now ({type(error).__name__})") from error
 
-    def _poll(self, limit: int, timeout: float) -> list[Any]:
+    def _fetch(self, limit: int, timeout: float) -> None:
         if self._consumer is None:
             self._consumer = self._open()
         polled = self._consumer.poll(timeout_ms=int(timeout * 1000), max_records=limit)
-        for partition, records in polled.items():
-            self._handed_out[partition] = records[-1].offset + 1
-        return [record for records in polled.values() for record in records]
+        self._fetched += [record for records in polled.values() for record in records]
 
     def _open(self) -> KafkaConsumer:
         ensure_topics(self.bootstrap_servers, self.topics)
@@ -94,8 +97,14 @@ class KafkaSource:
             reconnect_backoff_max_ms=1_000,
             metrics_enabled=False,
         )
-        consumer.subscribe(self.topics, listener=_Forget(self._handed_out))
+        consumer.subscribe(self.topics, listener=_Forgetting(self._forget))
         return consumer
+
+    def _forget(self, taken: Sequence[TopicPartition]) -> None:
+        """Their new owner begins at the last commit: hand out no more of them, and commit nothing back."""
+        self._fetched = [it for it in self._fetched if TopicPartition(it.topic, it.partition) not in taken]
+        for partition in taken:
+            self._handed_out.pop(partition, None)
 
     def _commit(self) -> None:
         if self._consumer is None or not self._handed_out:
@@ -105,24 +114,22 @@ class KafkaSource:
         try:
             self._consumer.commit(offsets)
         except MOVED_ON as error:
-            log.info("offsets_not_committed", error=type(error).__name__, partitions=len(offsets))
+            log.info("offsets_not_committed", reason=type(error).__name__, partitions=len(offsets))
 
     def _close(self) -> None:
         consumer, self._consumer = self._consumer, None
+        self._fetched.clear()
         self._handed_out.clear()
         if consumer is not None:
             consumer.close(autocommit=False, timeout_ms=5_000)
 
 
-class _Forget(ConsumerRebalanceListener):  # type: ignore[misc]
-    """Does not let offsets of partitions that were taken away be committed."""
-
-    def __init__(self, handed_out: dict[TopicPartition, int]) -> None:
-        self.handed_out = handed_out
+class _Forgetting(ConsumerRebalanceListener):  # type: ignore[misc]
+    def __init__(self, forget: Callable[[Sequence[TopicPartition]], None]) -> None:
+        self.forget = forget
 
     def on_partitions_revoked(self, revoked: Sequence[TopicPartition]) -> None:
-        for partition in revoked:
-            self.handed_out.pop(partition, None)
+        self.forget(revoked)
 
     def on_partitions_assigned(self, assigned: Sequence[TopicPartition]) -> None:
         return

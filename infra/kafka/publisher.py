@@ -7,9 +7,10 @@ producer is halted right there, and the next one goes on from what the topics ho
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from eventsourcing.persistence import Notification
@@ -17,11 +18,23 @@ from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.errors import KafkaError, KafkaTimeoutError
 from kafka.partitioner.default import murmur2
 
-from infra.kafka.record import id_of, position_of, to_record, topics
+from infra.kafka.record import KafkaRecord, id_of, position_of, to_record, topics
 from infra.kafka.topics import BOOTSTRAP_MS_MAX, RECORD_BYTES_MAX, ensure_topics
 
 TAIL_SECONDS_MAX = 20.0
 HALT_SECONDS_MAX = 5.0
+
+SETTINGS: Mapping[str, Any] = {
+    "acks": "all",
+    "enable_idempotence": True,
+    "linger_ms": 5,
+    "batch_size": 131_072,
+    "max_request_size": RECORD_BYTES_MAX,
+    "reconnect_backoff_max_ms": 1_000,
+    "bootstrap_timeout_ms": BOOTSTRAP_MS_MAX,
+    "allow_auto_create_topics": False,
+    "metrics_enabled": False,
+}
 
 
 class PublishFailed(KafkaError):  # type: ignore[misc]
@@ -58,21 +71,14 @@ class Publisher:
         self.tails = read_tails(bootstrap_servers, topics(namespace))
         self._resumed_below = max((tail.position for tail in self.tails.values()), default=0)
         self._failure: Exception | None = None
+        milliseconds = int(delivery_seconds_max * 1000)
         self._producer = _Producer(
             bootstrap_servers=bootstrap_servers.split(","),
-            bootstrap_timeout_ms=BOOTSTRAP_MS_MAX,
             client_id=f"lethe-relay-{namespace}",
-            acks="all",
-            enable_idempotence=True,
-            linger_ms=5,
-            batch_size=131_072,
-            max_request_size=RECORD_BYTES_MAX,
-            max_block_ms=int(delivery_seconds_max * 1000),
-            delivery_timeout_ms=int(delivery_seconds_max * 1000),
-            request_timeout_ms=int(delivery_seconds_max * 1000 / 3),
-            reconnect_backoff_max_ms=1_000,
-            allow_auto_create_topics=False,
-            metrics_enabled=False,
+            max_block_ms=milliseconds,
+            delivery_timeout_ms=milliseconds,
+            request_timeout_ms=milliseconds // 3,
+            **SETTINGS,
         )
 
     @property
@@ -88,12 +94,13 @@ class Publisher:
         futures = []
         for notification in notifications:
             record = to_record(notification, self.namespace)
-            if notification.id <= self._resumed_below and self._went_out(
-                record.topic, record.key, notification.id, id_of(record.headers)
-            ):
+            partition = partition_of(record.key, len(self._producer.partitions_for(record.topic)))
+            if notification.id <= self._resumed_below and self._went_out(record, partition, notification.id):
                 continue
             try:
-                future = self._producer.send(record.topic, record.value, record.key, record.headers)
+                future = self._producer.send(
+                    record.topic, record.value, record.key, record.headers, partition=partition
+                )
             except KafkaError as error:  # also that it was halted meanwhile
                 self._fail(error)
                 break
@@ -127,13 +134,12 @@ class Publisher:
         if self._failure is not None:
             raise PublishFailed(type(self._failure).__name__) from self._failure
 
-    def _went_out(self, topic: str, key: bytes, position: int, event_id: str) -> bool:
-        partitions = self._producer.partitions_for(topic)
-        tail = self.tails.get((topic, partition_of(key, len(partitions))))
+    def _went_out(self, record: KafkaRecord, partition: int, position: int) -> bool:
+        tail = self.tails.get((record.topic, partition))
         if tail is None:
             return False
-        if position == tail.position and event_id != tail.event_id:
-            raise ForeignStream(f"{topic}: another event at position {position}")
+        if position == tail.position and id_of(record.headers) != tail.event_id:
+            raise ForeignStream(f"{record.topic}: another event at position {position}")
         return position <= tail.position
 
 
@@ -152,6 +158,7 @@ class _Producer(KafkaProducer):  # type: ignore[misc]
         self._closed = True
 
 
+@lru_cache(maxsize=65_536)  # the hash is in Python, and a record's events come close together
 def partition_of(key: bytes, partitions: int) -> int:
     """The partition of a key, as the producer and Kafka's own clients choose it."""
     return int((murmur2(key) & 0x7FFFFFFF) % partitions)

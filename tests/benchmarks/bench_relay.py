@@ -1,0 +1,110 @@
+"""The relay, from PostgreSQL to acknowledged by Kafka, against a bare producer of the same bytes."""
+
+import asyncio
+import os
+import statistics
+import tempfile
+import time
+from pathlib import Path
+from typing import LiteralString
+from uuid import uuid4
+
+import psycopg
+from kafka import KafkaProducer
+from rich.console import Console
+from rich.table import Table
+
+from infra.eventstore.reader import FencedReader
+from infra.kafka.broker import LocalBroker
+from infra.kafka.publisher import SETTINGS
+from infra.kafka.record import to_record, topics
+from infra.kafka.relay import Relay
+from infra.kafka.topics import ensure_topics
+from infra.postgres.database import open_pool
+from infra.postgres.embedded import EmbeddedPostgres
+from infra.postgres.migrate import migrate
+from infra.postgres.relay_lease import PostgresRelayLease
+from tests.streams import logged, stored_events
+
+EVENTS = int(os.environ.get("LETHE_BENCH_EVENTS", "30000"))
+RECORDS = EVENTS // 3
+ROUNDS = 5
+GOAL = 0.8
+
+
+def main() -> None:
+    """Alternate the two, and print the medians and their ratio."""
+    with (
+        tempfile.TemporaryDirectory(prefix="lethe-bench-") as folder,
+        EmbeddedPostgres(Path(folder) / "postgres") as postgres,
+        LocalBroker(Path(folder) / "broker") as broker,
+    ):
+        asyncio.run(migrate(postgres.url, namespace="main"))
+        fill(postgres.url)
+        bare, relayed = [], []
+        for _ in range(ROUNDS):
+            bare.append(EVENTS / produce(postgres.url, broker.address))
+            relayed.append(EVENTS / asyncio.run(relay(postgres.url, broker.address)))
+    show(bare, relayed)
+
+
+def fill(url: str) -> None:
+    """Put the events into the log."""
+    statement: LiteralString = (
+        "COPY log.events (originator_id, originator_version, topic, state) FROM STDIN (FORMAT binary)"
+    )
+    with psycopg.connect(url) as connection, connection.cursor() as cursor, cursor.copy(statement) as copy:
+        copy.set_types(["uuid", "int8", "text", "bytea"])
+        for it in stored_events(EVENTS, records=RECORDS):
+            copy.write_row((it.originator_id, it.originator_version, it.topic, it.state))
+
+
+def produce(url: str, address: str) -> float:
+    """The seconds a bare producer takes for the same records, made beforehand, with the relay's settings."""
+    namespace = f"bare-{uuid4().hex}"
+    records = [to_record(it, namespace) for it in logged(url)]
+    ensure_topics(address, topics(namespace))
+    producer = KafkaProducer(bootstrap_servers=address, **SETTINGS)
+    for name in topics(namespace):
+        producer.partitions_for(name)
+    begun = time.perf_counter()
+    futures = [producer.send(it.topic, it.value, it.key, it.headers) for it in records]
+    producer.flush()
+    seconds = time.perf_counter() - begun
+    assert all(it.succeeded() for it in futures)
+    producer.close()
+    return seconds
+
+
+async def relay(url: str, address: str) -> float:
+    """The seconds the relay takes, from when it has the lease until the last is acknowledged and noted."""
+    pool = await open_pool(url, size=2)
+    one = Relay(FencedReader(pool), address, f"relay-{uuid4().hex}", PostgresRelayLease(url))
+    stop = asyncio.Event()
+    task = asyncio.create_task(one.run(stop))
+    while not one.leading:  # noqa: ASYNC110 - there is no event for it
+        await asyncio.sleep(0.001)
+    begun = time.perf_counter()
+    while one.acknowledged < EVENTS:  # noqa: ASYNC110 - nor for this
+        await asyncio.sleep(0.002)
+    seconds = time.perf_counter() - begun
+    stop.set()
+    await task
+    await pool.close()
+    return seconds
+
+
+def show(bare: list[float], relayed: list[float]) -> None:
+    """The table."""
+    ratio = statistics.median(relayed) / statistics.median(bare)
+    table = Table(title=f"Relay: {EVENTS:,} events of about 900 bytes, {ROUNDS} rounds")
+    for column in ("", "median /s", "from", "to"):
+        table.add_column(column, justify="right")
+    for name, rates in (("bare kafka-python producer", bare), ("relay from PostgreSQL", relayed)):
+        table.add_row(name, *(f"{it:,.0f}" for it in (statistics.median(rates), min(rates), max(rates))))
+    table.add_row("ratio", f"{ratio:.2f}", "goal", f"{GOAL:.2f}")
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    main()
