@@ -109,8 +109,10 @@ def _boxes(events: Iterable[tuple[int, bytes]]) -> list[Witness]:
     found: list[Witness] = []
     for position, state in events:
         try:
-            for box in orjson.loads(state)["sealed"]:
-                found.append(Witness(position, UUID(box["subject"]), box["category"], box["key"]))
+            found += [
+                Witness(position, UUID(box["subject"]), box["category"], box["key"])
+                for box in orjson.loads(state)["sealed"]
+            ]
         except (KeyError, TypeError, ValueError):
             raise KeyStoreUnfit(f"the event at position {position} is not in the stored form") from None
     return found
