@@ -1,4 +1,4 @@
-"""One group of commits as one transaction: answers for known commands, keys, boxes, events, new answers."""
+"""One group of commits as one transaction: keys, boxes, events, and the answers to their commands."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -73,29 +73,23 @@ class GroupTransaction:
     async def store(self, commits: Sequence[Commit]) -> dict[UUID, Answer]:
         """An answer for each commit, by its command id, once everything is durable.
 
-        Raises `UniqueViolation` where another transaction has stored one of the versions or commands; and
-        what psycopg and the key ring raise. Then nothing is stored, unless the connection was lost.
+        Two round trips: keys, then everything else. Raises `UniqueViolation` where another transaction has
+        stored one of the versions or commands; and what psycopg and the key ring raise. Then nothing is
+        stored and no key is minted, unless the connection was lost.
         """
+        answers: dict[UUID, Answer] = {}
         async with (
             self._pool.connection(timeout=CONNECT_SECONDS_MAX) as connection,
             connection.pipeline() as pipeline,
         ):
             await connection.execute("BEGIN")
-            answers = await known_answers(connection, [commit.context for commit in commits])
-            sealed = await self._sealed(
-                [commit for commit in commits if commit.context.command_id not in answers],
-                connection,
-                answers,
-            )
-            if sealed:
-                cursor = connection.cursor(binary=True)
-                await cursor.execute(INSERT, _columns(sealed))
+            sealed = await self._sealed(commits, connection, answers)
+            cursor = connection.cursor(binary=True)
+            await cursor.execute(INSERT, _columns(sealed))
             await connection.execute("COMMIT")
             await pipeline.sync()
-            if sealed:
-                positions = dict(await cursor.fetchall())
-                answers |= {it.id: it.outcome(positions[it.id]) for it in sealed}
-        return answers
+            positions = dict(await cursor.fetchall())
+        return answers | {it.id: it.outcome(positions[it.id]) for it in sealed}
 
     async def _sealed(
         self, commits: Sequence[Commit], connection: AsyncConnection[Any], answers: dict[UUID, Answer]
