@@ -26,9 +26,9 @@ from infra.http.middleware import Doorway
 DESCRIPTION: Final = """\
 A CRM that remembers everything and can forget anyone.
 
-Every command takes `Idempotency-Key`, `If-Match`, and `occurred_at` and `reason` in its body, and answers with
-the record's `id`, `version` and `position`. Read with `?at_least=<position>` to see your own write. Refusals
-are problem documents (RFC 9457): 422 is malformed, 409 refused by a rule, 410 erased, 412 stale.
+Every command takes `Idempotency-Key`, `If-Match`, and `occurred_at` and `reason` in its body, and answers
+with the record's `id`, `version` and `position`. Read with `?at_least=<position>` to see your own write.
+Refusals are problem documents (RFC 9457): 422 is malformed, 409 refused by a rule, 410 erased, 412 stale.
 """
 ROUTERS: Final = (
     customers.router,

@@ -190,21 +190,18 @@ async def add_contact(id: RecordId, body: bodies.AddContact, command: Changing) 
     )
 
 
-add_verbs(
-    router,
-    CUSTOMERS,
-    (
-        Verb("rename", bodies.RenameCustomer, lambda door: door.customers.rename),
-        Verb("change-email", bodies.ChangeEmail, lambda door: door.customers.change_email),
-        Verb("change-phone", bodies.ChangePhone, lambda door: door.customers.change_phone),
-        Verb("change-address", bodies.ChangeAddress, lambda door: door.customers.change_address),
-        Verb("change-contact", bodies.ChangeContact, lambda door: door.customers.change_contact),
-        Verb("remove-contact", bodies.RemoveContact, lambda door: door.customers.remove_contact),
-        Verb("assign", bodies.AssignOwner, lambda door: door.customers.assign),
-        Verb("segment", bodies.SegmentCustomer, lambda door: door.customers.segment),
-        Verb("tag", bodies.TagCustomer, lambda door: door.customers.tag),
-        Verb("write-note", bodies.WriteNote, lambda door: door.customers.write_note),
-        Verb("archive", bodies.ArchiveCustomer, lambda door: door.customers.archive),
-        Verb("reinstate", bodies.ReinstateCustomer, lambda door: door.customers.reinstate),
-    ),
+VERBS = (
+    Verb("rename", bodies.RenameCustomer, lambda door: door.customers.rename),
+    Verb("change-email", bodies.ChangeEmail, lambda door: door.customers.change_email),
+    Verb("change-phone", bodies.ChangePhone, lambda door: door.customers.change_phone),
+    Verb("change-address", bodies.ChangeAddress, lambda door: door.customers.change_address),
+    Verb("change-contact", bodies.ChangeContact, lambda door: door.customers.change_contact),
+    Verb("remove-contact", bodies.RemoveContact, lambda door: door.customers.remove_contact),
+    Verb("assign", bodies.AssignOwner, lambda door: door.customers.assign),
+    Verb("segment", bodies.SegmentCustomer, lambda door: door.customers.segment),
+    Verb("tag", bodies.TagCustomer, lambda door: door.customers.tag),
+    Verb("write-note", bodies.WriteNote, lambda door: door.customers.write_note),
+    Verb("archive", bodies.ArchiveCustomer, lambda door: door.customers.archive),
+    Verb("reinstate", bodies.ReinstateCustomer, lambda door: door.customers.reinstate),
 )
+add_verbs(router, CUSTOMERS, VERBS)

@@ -17,6 +17,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from domain.model import DomainError
+from services.erasures import SubjectNotFound
 from services.ports import (
     CommandReused,
     RecordNotFound,
@@ -121,6 +122,7 @@ class NotYetVisible(Refusal):
 
 STATUSES: Final[Mapping[type[Exception], int]] = {
     RecordNotFound: 404,
+    SubjectNotFound: 404,
     SubjectIsErased: 410,
     StaleVersion: 412,
     VersionConflict: 409,

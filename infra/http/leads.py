@@ -134,19 +134,16 @@ async def read_pipeline(door: Door, token: Reader, query: Annotated[LeadFields, 
     return PipelineSums(stages=stages, count=sum(it.count for it in totals))
 
 
-add_verbs(
-    router,
-    LEADS,
-    (
-        Verb("contact", bodies.ContactLead, lambda door: door.leads.contact),
-        Verb("qualify", bodies.QualifyLead, lambda door: door.leads.qualify),
-        Verb("propose", bodies.ProposeLead, lambda door: door.leads.propose),
-        Verb("revalue", bodies.RevalueLead, lambda door: door.leads.revalue),
-        Verb("assign", bodies.AssignOwner, lambda door: door.leads.assign),
-        Verb("link", bodies.LinkLead, lambda door: door.leads.link),
-        Verb("win", bodies.WinLead, lambda door: door.leads.win),
-        Verb("lose", bodies.LoseLead, lambda door: door.leads.lose),
-        Verb("disqualify", bodies.DisqualifyLead, lambda door: door.leads.disqualify),
-        Verb("reopen", bodies.ReopenLead, lambda door: door.leads.reopen),
-    ),
+VERBS = (
+    Verb("contact", bodies.ContactLead, lambda door: door.leads.contact),
+    Verb("qualify", bodies.QualifyLead, lambda door: door.leads.qualify),
+    Verb("propose", bodies.ProposeLead, lambda door: door.leads.propose),
+    Verb("revalue", bodies.RevalueLead, lambda door: door.leads.revalue),
+    Verb("assign", bodies.AssignOwner, lambda door: door.leads.assign),
+    Verb("link", bodies.LinkLead, lambda door: door.leads.link),
+    Verb("win", bodies.WinLead, lambda door: door.leads.win),
+    Verb("lose", bodies.LoseLead, lambda door: door.leads.lose),
+    Verb("disqualify", bodies.DisqualifyLead, lambda door: door.leads.disqualify),
+    Verb("reopen", bodies.ReopenLead, lambda door: door.leads.reopen),
 )
+add_verbs(router, LEADS, VERBS)

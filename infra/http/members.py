@@ -70,11 +70,8 @@ async def read_member(
     return MemberRecord.of(shown.rows[0], shown)
 
 
-add_verbs(
-    router,
-    MEMBERS,
-    (
-        Verb("move", bodies.MoveMember, lambda door: door.members.move),
-        Verb("leave", bodies.MemberLeaves, lambda door: door.members.leave),
-    ),
+VERBS = (
+    Verb("move", bodies.MoveMember, lambda door: door.members.move),
+    Verb("leave", bodies.MemberLeaves, lambda door: door.members.leave),
 )
+add_verbs(router, MEMBERS, VERBS)

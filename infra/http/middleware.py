@@ -16,14 +16,14 @@ JSON: Final = re.compile(rb"application/(json|[a-z0-9.-]+\+json)\s*(;.*)?", re.I
 BODY_BYTES_MAX: Final = 1024 * 1024
 WITH_BODY: Final = frozenset({"POST", "PUT", "PATCH"})
 
-log = structlog.get_logger("access")
-
 
 class Doorway:
     """Outermost of our middleware. The log names the route, never the URL: a query may hold a name."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
+        # Bound once: to look the logger's set-up up each time costs half of a line.
+        self._log = structlog.get_logger().bind()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -54,7 +54,18 @@ class Doorway:
                 raise BrokenAnswer(str(request_id)) from None
             await response(scope, receive, answer)
         finally:
-            _log(scope, request_id, status, perf_counter() - started)
+            self._tell(scope, request_id, status, perf_counter() - started)
+
+    def _tell(self, scope: Scope, request_id: UUID, status: int, seconds: float) -> None:
+        self._log.info(
+            "request",
+            request=request_id,
+            method=scope["method"],
+            route=getattr(scope.get("route"), "path", None),
+            status=status,
+            milliseconds=round(seconds * 1000, 2),
+            actor=scope.get("lethe.actor"),
+        )
 
 
 class BrokenAnswer(Exception):
@@ -87,16 +98,3 @@ def _limited(receive: Receive) -> Receive:
         return message
 
     return counted
-
-
-def _log(scope: Scope, request_id: UUID, status: int, seconds: float) -> None:
-    route = scope.get("route")
-    log.info(
-        "request",
-        request=str(request_id),
-        method=scope["method"],
-        route=getattr(route, "path", None),
-        status=status,
-        milliseconds=round(seconds * 1000, 2),
-        actor=scope.get("lethe.actor"),
-    )

@@ -128,21 +128,18 @@ async def list_queues(
     return Page(items=[QueueRecord.model_validate(queue) for queue in queues], next=None)
 
 
-add_verbs(
-    router,
-    TICKETS,
-    (
-        Verb("prioritise", bodies.PrioritiseTicket, lambda door: door.tickets.prioritise),
-        Verb("assign", bodies.AssignTicket, lambda door: door.tickets.assign),
-        Verb("escalate", bodies.EscalateTicket, lambda door: door.tickets.escalate),
-        Verb("progress", bodies.ProgressTicket, lambda door: door.tickets.progress),
-        Verb("send-reply", bodies.SendReply, lambda door: door.tickets.send_reply),
-        Verb("receive-reply", bodies.ReceiveReply, lambda door: door.tickets.receive_reply),
-        Verb("write-note", bodies.WriteNote, lambda door: door.tickets.write_note),
-        Verb("pause", bodies.PauseTicket, lambda door: door.tickets.pause),
-        Verb("resume", bodies.ResumeTicket, lambda door: door.tickets.resume),
-        Verb("resolve", bodies.ResolveTicket, lambda door: door.tickets.resolve),
-        Verb("reopen", bodies.ReopenTicket, lambda door: door.tickets.reopen),
-        Verb("close", bodies.CloseTicket, lambda door: door.tickets.close),
-    ),
+VERBS = (
+    Verb("prioritise", bodies.PrioritiseTicket, lambda door: door.tickets.prioritise),
+    Verb("assign", bodies.AssignTicket, lambda door: door.tickets.assign),
+    Verb("escalate", bodies.EscalateTicket, lambda door: door.tickets.escalate),
+    Verb("progress", bodies.ProgressTicket, lambda door: door.tickets.progress),
+    Verb("send-reply", bodies.SendReply, lambda door: door.tickets.send_reply),
+    Verb("receive-reply", bodies.ReceiveReply, lambda door: door.tickets.receive_reply),
+    Verb("write-note", bodies.WriteNote, lambda door: door.tickets.write_note),
+    Verb("pause", bodies.PauseTicket, lambda door: door.tickets.pause),
+    Verb("resume", bodies.ResumeTicket, lambda door: door.tickets.resume),
+    Verb("resolve", bodies.ResolveTicket, lambda door: door.tickets.resolve),
+    Verb("reopen", bodies.ReopenTicket, lambda door: door.tickets.reopen),
+    Verb("close", bodies.CloseTicket, lambda door: door.tickets.close),
 )
+add_verbs(router, TICKETS, VERBS)

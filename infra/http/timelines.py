@@ -14,7 +14,6 @@ from infra.http.reading import ListQuery, Page, cursor_of, wait_for
 from infra.http.values import Moment
 
 router = APIRouter(tags=["history"])
-Kind = Literal["customers", "leads", "tickets", "members"]
 
 
 class ErasedValue(BaseModel):
@@ -46,22 +45,33 @@ class HistoryEntry(BaseModel):
     personal: dict[str, str | ErasedValue | None] = Field(description="The personal fields, unsealed.")
 
 
-@router.get("/v1/{kind}/{id}/timeline", responses=documented(404, *READ_REFUSALS))
-async def read_record_timeline(
-    kind: Annotated[Kind, Path()],
-    id: Annotated[UUID, Path(description="The record's id.")],
-    door: Door,
-    token: Reader,
-    query: Annotated[ListQuery, Query()],
-) -> Page[HistoryEntry]:
-    """Every event of the record, in order. It goes on after an erasure: with what is erased left out."""
-    await wait_for(door, query)
-    entries = await door.timeline.of_record(id, after=query.position(), limit=query.limit)
-    if any(it.type.partition(".")[0] != kind.removesuffix("s") for it in entries[:1]):
-        raise NotFound
-    if not entries and query.cursor is None:
-        raise NotFound
-    return _page(entries, query.limit)
+def _add_timeline(kind: str) -> None:
+    async def read_timeline(
+        id: Annotated[UUID, Path(description="The record's id.")],
+        door: Door,
+        token: Reader,
+        query: Annotated[ListQuery, Query()],
+    ) -> Page[HistoryEntry]:
+        """Every event of the record, in order. It goes on after an erasure: with what is erased left out."""
+        await wait_for(door, query)
+        entries = await door.timeline.of_record(id, after=query.position(), limit=query.limit)
+        if any(it.type.partition(".")[0] != kind for it in entries[:1]):
+            raise NotFound
+        if not entries and query.cursor is None:
+            raise NotFound
+        return _page(entries, query.limit)
+
+    router.add_api_route(
+        f"/v1/{kind}s/{{id}}/timeline",
+        read_timeline,
+        name=f"Read the timeline of a {kind}",
+        operation_id=f"{kind}s_timeline",
+        responses=documented(404, *READ_REFUSALS),
+    )
+
+
+for _kind in ("customer", "lead", "ticket", "member"):
+    _add_timeline(_kind)
 
 
 @router.get("/v1/subjects/{id}/timeline", responses=documented(404, *READ_REFUSALS))

@@ -1,7 +1,7 @@
 """The forms of values in JSON: what a client may send, and how the OpenAPI document describes it."""
 
+import re
 from datetime import date, datetime
-from decimal import Decimal
 from typing import Annotated, Any, Final, TypeAlias
 
 from pydantic import (
@@ -10,21 +10,47 @@ from pydantic import (
     BeforeValidator,
     Field,
     PlainSerializer,
-    StrictBool,
     StrictInt,
     StringConstraints,
     WithJsonSchema,
 )
+from pydantic_core import PydanticCustomError
 
 from domain.values import CountryCode, CurrencyCode, EmailAddress, Money, PhoneNumber
 
 # NUL cannot be stored in a text column; other control characters have no place in one line.
-ONE_LINE: Final = r"^[^\x00-\x1f\x7f]*[^\x00-\x1f\x7f ][^\x00-\x1f\x7f]*$"
-LINES: Final = r"^[^\x00]*[^\x00\s][^\x00]*$"
+CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 
-Line = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=ONE_LINE)]
+
+def one_line(text: str) -> str:
+    if CONTROL.search(text) or not text.strip():
+        raise PydanticCustomError("one_line", "Input should be text on one line, without control characters")
+    return text
+
+
+def lines(text: str) -> str:
+    if "\0" in text or not text.strip():
+        raise PydanticCustomError("text", "Input should be text without NUL characters")
+    return text
+
+
+def _pattern(pattern: str) -> Any:
+    return Field(json_schema_extra={"pattern": pattern})
+
+
+Line = Annotated[
+    str,
+    StringConstraints(min_length=1, max_length=200),
+    AfterValidator(one_line),
+    _pattern(r"^[^\u0000-\u001f\u007f]*[^\u0000-\u0020\u007f][^\u0000-\u001f\u007f]*$"),
+]
 """A name or a code, on one line."""
-FreeText = Annotated[str, StringConstraints(min_length=1, max_length=20_000, pattern=LINES)]
+FreeText = Annotated[
+    str,
+    StringConstraints(min_length=1, max_length=20_000),
+    AfterValidator(lines),
+    _pattern(r"^[^\u0000]*[^\u0000-\u0020][^\u0000]*$"),
+]
 """Text in lines: personal by default, so always sealed."""
 Tags = Annotated[list[Line], Field(max_length=50)]
 
@@ -93,8 +119,3 @@ Moment = Annotated[
     WithJsonSchema({"type": "string", "format": "date-time"}, mode="serialization"),
 ]
 """A time, RFC 3339 in UTC."""
-
-__all__ = [
-    "AMOUNT", "BornOn", "Count", "Country", "Currency", "Decimal", "Email", "FreeText", "Line", "Moment",
-    "MoneyIn", "MoneyOut", "Phone", "StrictBool", "Tags",
-]  # fmt: skip
