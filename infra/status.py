@@ -74,7 +74,7 @@ async def status(system: System) -> Status:
         relay=[_follower(position, *it) for it in relayed],
         views=[_follower(position, *it) for it in tracked],
         views_follow=source,
-        records={kind: number for kind, number in await _rows(system, RECORDS)},
+        records=dict(await _rows(system, RECORDS)),
         keys=keys,
         pool=_pool_use(system),
     )
@@ -118,13 +118,16 @@ async def checks(system: System) -> Mapping[str, str | None]:
     """What must be well for the system to serve: None where it is, else what is wrong, without details."""
     try:
         found = await status(system)
+        with unavailable_on_outage():
+            behind = await needs_migration(system.database.url)
+        key_store_fault = await _key_store_fault(system)
     except Unavailable:
         return {"database": "cannot be reached"}
     lag = max((it.lag for it in found.views), default=0)
     return {
         "database": None,
-        "migrations": "not up to date" if await needs_migration(system.database.url) else None,
-        "keys": await _key_store_fault(system),
+        "migrations": "not up to date" if behind else None,
+        "keys": key_store_fault,
         "views": f"{lag} positions behind" if lag > VIEWS_BEHIND_POSITIONS_MAX else None,
     }
 

@@ -1,0 +1,23 @@
+"""The command line: `lethe`, or `python -m infra`."""
+
+import sys
+
+import click
+
+from infra.cli import importing, serving, upkeep  # noqa: F401 - each makes its commands known
+from infra.cli.command import complain, lethe
+
+
+def main() -> None:
+    """Run the command that the arguments name, and exit: 0 done, 1 refused or failed, 2 used wrongly."""
+    try:
+        sys.exit(lethe(standalone_mode=False))
+    except click.UsageError as error:
+        complain(error.format_message(), kind="UsedWrongly", as_json="--json" in sys.argv)
+        sys.exit(2)
+    except click.Abort:
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,97 @@
+"""The operator's commands: status, erasure, rebuilding, tokens."""
+
+from datetime import timedelta
+from typing import Annotated
+from uuid import UUID
+
+import typer
+from uuid_utils.compat import uuid7
+
+from domain.values import ErasureGround
+from infra.access import Scope
+from infra.bootstrap import open_system
+from infra.cli.command import Answer, Call, command, lethe
+from infra.status import Status
+from infra.status import status as look
+from services.ports import CommandContext
+
+ACTOR = "lethe-cli"
+
+tokens = typer.Typer(help="Access tokens of the HTTP API.")
+lethe.add_typer(tokens, name="token")
+
+
+@command("status")
+async def status(call: Call) -> Answer:
+    """How far the log, the relay and the views are; keys by state; the pool."""
+    async with open_system(call.settings, migrated=False) as system:
+        found = await look(system)
+    return Answer(found, _in_words(found))
+
+
+@command("erase")
+async def erase(
+    call: Call,
+    subject: Annotated[UUID, typer.Argument(help="The data subject's id.")],
+    ground: Annotated[
+        ErasureGround, typer.Option(help="GDPR, article 17(1); the default is the controller's own finding.")
+    ] = ErasureGround.NO_LONGER_NECESSARY,
+    reason: Annotated[str | None, typer.Option(help="Kept sealed beside the request.")] = None,
+) -> Answer:
+    """Erase a person: their keys are destroyed, and with them everything sealed, for good."""
+    async with open_system(call.settings, migrated=False) as system:
+        command_id, erasure_id = uuid7(), uuid7()
+        context = CommandContext(
+            command_id=command_id,
+            request_digest=command_id.bytes,
+            actor=ACTOR,
+            occurred_at=system.clock.now(),
+            correlation_id=command_id,
+            reason=reason,
+        )
+        await system.erasures.request(
+            id=erasure_id, erased_subject_id=subject, ground=ground, context=context
+        )
+        outcome = await system.erasures.run(erasure_id)
+    document = {
+        "id": str(erasure_id),
+        "subject_id": str(subject),
+        "erased": True,
+        "position": outcome.position,
+    }
+    return Answer(document, f"{subject} is erased (erasure {erasure_id}).")
+
+
+@command("create", group=tokens)
+async def create_token(
+    call: Call,
+    name: Annotated[str, typer.Option(help="What the token is for, without personal data.")],
+    scope: Annotated[list[Scope], typer.Option(help="What it may do; may be given several times.")],
+    days: Annotated[int | None, typer.Option(min=1, help="When it ends; absent: when it is revoked.")] = None,
+) -> Answer:
+    """Make a token. It is shown once."""
+    async with open_system(call.settings, migrated=False) as system:
+        expires_at = system.clock.now() + timedelta(days=days) if days is not None else None
+        id, token = await system.tokens.create(
+            name=name, scopes=frozenset(scope), actor_id=uuid7(), expires_at=expires_at
+        )
+    call_document = {"id": str(id), "token": token, "scopes": sorted(scope), "expires_at": expires_at}
+    return Answer(call_document, token)
+
+
+def _in_words(found: Status) -> str:
+    lines = [
+        f"{found.namespace}: log at position {found.position}, readers wait {found.fence_wait_seconds:.3f} s",
+        *(f"  view {it.name}: {it.position} ({it.lag} behind)" for it in found.views),
+        *(f"  relay to {it.name}: {it.position} ({it.lag} behind)" for it in found.relay),
+        "  " + ", ".join(f"{number} {kind}" for kind, number in found.records.items()),
+    ]
+    for category, states in sorted(found.keys.items()):
+        lines.append(
+            f"  {category} keys: "
+            + ", ".join(f"{number} {state}" for state, number in sorted(states.items()))
+        )
+    lines.append(
+        f"  {found.pool.idle} of {found.pool.size} connections idle, {found.pool.waiting} requests waiting"
+    )
+    return "\n".join(lines)
