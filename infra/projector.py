@@ -45,7 +45,7 @@ class LogSource:
         self.after = after
         self._ahead: asyncio.Task[Sequence[Recorded]] | None = None
 
-    async def next(self, *, limit: int, timeout: float) -> Sequence[Recorded]:  # noqa: ASYNC109  of the port
+    async def next(self, *, limit: int, timeout: float) -> Sequence[Recorded]:
         page = await self._take(limit)
         if not page and await self.reader.wait(self.after, timeout):
             page = await self._take(limit)

@@ -31,6 +31,6 @@ class Views(Protocol):
         """Whether the views show the event at this position."""
         ...
 
-    async def wait_for(self, position: int, timeout: float) -> bool:  # noqa: ASYNC109  part of the answer
+    async def wait_for(self, position: int, timeout: float) -> bool:
         """Wait (seconds) until the views show the event at this position. False when the time is up."""
         ...

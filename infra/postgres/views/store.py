@@ -2,7 +2,6 @@
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import asdict
 from typing import Any
 from uuid import UUID
 
@@ -171,7 +170,7 @@ class PostgresViewStore:
             )
 
     async def _enter(self, connection: AsyncConnection[Any], batch: Sequence[Recorded]) -> None:
-        document = orjson.dumps([asdict(entry(recorded)) for recorded in batch])
+        document = orjson.dumps([entry(recorded) for recorded in batch])
         await connection.execute(
             sql.SQL(
                 "INSERT INTO {table} SELECT * FROM json_populate_recordset(NULL::{table}, %s::json) "

@@ -41,7 +41,7 @@ class PostgresViews:
         ((reached,),) = await fetch(self.pool, query, {"position": position})
         return bool(reached) or position <= 0
 
-    async def wait_for(self, position: int, timeout: float) -> bool:  # noqa: ASYNC109  part of the answer
+    async def wait_for(self, position: int, timeout: float) -> bool:
         deadline = asyncio.get_running_loop().time() + timeout
         pause = PAUSE_SECONDS_MIN
         while not await self.reached(position):
