@@ -1,20 +1,49 @@
 """The pool of connections to PostgreSQL."""
 
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
 from psycopg import AsyncConnection
+from psycopg.abc import PQGen
+from psycopg.pq import ConnStatus
 from psycopg.types.json import set_json_dumps, set_json_loads
+from psycopg.waiting import Ready, Wait
 from psycopg_pool import AsyncConnectionPool
 
 from infra.outage import unavailable_on_outage
 
+T = TypeVar("T")
 Pool = AsyncConnectionPool[AsyncConnection[Any]]
 
 # A transaction that sits idle with a transaction id holds up every reader of the log.
 IDLE_IN_TRANSACTION_SECONDS_MAX = 30
 OPEN_SECONDS_MAX = 10.0
 WAIT_SECONDS_MAX = 3.0
+
+
+class SendingConnection(AsyncConnection[Any]):
+    """A connection that sends all of a long statement in pipeline mode too.
+
+    There psycopg (3.3) tries to send what is queued once, and then waits for answers: of a statement longer than
+    the socket's buffer (some 200 kB) the rest would stay behind, and both sides would wait for ever.
+    """
+
+    async def wait(self, gen: PQGen[T], interval: float = 0.1, timeout: float | None = None) -> T:
+        result = await super().wait(gen, interval, timeout)
+        if self.pgconn.status == ConnStatus.OK and self.pgconn.flush():
+            await super().wait(_send_rest(self), interval)
+        return result
+
+
+def _send_rest(connection: AsyncConnection[Any]) -> PQGen[None]:
+    ready: Ready | int = Ready.NONE
+    while connection.pgconn.flush():
+        ready = yield Wait.RW
+        if ready & Ready.R:
+            connection.pgconn.consume_input()
+    # And until there is room for the short message that follows, such as a sync.
+    while not ready & Ready.W:
+        ready = yield Wait.W
 
 
 async def open_pool(
@@ -33,6 +62,7 @@ async def open_pool(
         timeout=WAIT_SECONDS_MAX,
         reconnect_timeout=timeout_seconds,
         name=application_name,
+        connection_class=SendingConnection,
         configure=_configure,
         kwargs={
             "autocommit": True,
