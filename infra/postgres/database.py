@@ -24,7 +24,7 @@ WAIT_SECONDS_MAX = 3.0
 class SendingConnection(AsyncConnection[Any]):
     """A connection that sends all of a long statement in pipeline mode too.
 
-    There psycopg (3.3) tries to send what is queued once, and then waits for answers: of a statement longer than
+    There psycopg (3.3) tries once to send what is queued, then waits for answers: of a statement longer than
     the socket's buffer (some 200 kB) the rest would stay behind, and both sides would wait for ever.
     """
 
