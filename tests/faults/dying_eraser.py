@@ -1,12 +1,8 @@
-"""A process that erases one person and kills itself, as kill -9 does, at the point it is told.
-
-python -m tests.faults.dying_eraser URL {request|resume} ERASURE_ID SUBJECT_ID POINT
-"""
+"""A process that erases one person and kills itself, as kill -9 does, at the point it is told."""
 
 import asyncio
 import os
 import signal
-import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from uuid import UUID
@@ -123,5 +119,6 @@ async def main(url: str, what: str, erasure_id: UUID, subject_id: UUID, point: s
         await erasures.run(outcome.id)
 
 
-if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1], sys.argv[2], UUID(sys.argv[3]), UUID(sys.argv[4]), sys.argv[5]))
+def run(url: str, what: str, erasure_id: UUID, subject_id: UUID, point: str) -> None:
+    """The process's whole life: `request` an erasure and carry it out, or `resume` what is unfinished."""
+    asyncio.run(main(url, what, erasure_id, subject_id, point))

@@ -1,9 +1,7 @@
 """Row 21: kill -9 between every pair of the erasure's steps. It converges; no key goes without a request."""
 
+import multiprocessing
 import signal
-import subprocess
-import sys
-from pathlib import Path
 from uuid import UUID, uuid4
 
 import orjson
@@ -12,10 +10,13 @@ import pytest
 from domain.model import Category, Erased, Sealed
 from domain.values import ErasureGround
 from services.ports import KeyState, RecordNotFound
+from tests.faults import dying_eraser
 from tests.faults.dying_eraser import POINTS, asking
 from tests.faults.sealed_log import SealedLog, sealed_log
 
-REPOSITORY = Path(__file__).parents[2]
+# Each eraser is a process of its own, forked from one that has imported everything and done nothing.
+PROCESSES = multiprocessing.get_context("forkserver")
+PROCESSES.set_forkserver_preload([dying_eraser.__name__])
 
 
 class Person:
@@ -47,10 +48,13 @@ class Person:
 
     def erase(self, what: str, point: str) -> int:
         """In a process of its own; its exit status."""
-        arguments = [self.url, what, str(self.erasure_id), str(self.subject_id), point]
-        return subprocess.run(
-            [sys.executable, "-m", "tests.faults.dying_eraser", *arguments], cwd=REPOSITORY, check=False
-        ).returncode
+        process = PROCESSES.Process(
+            target=dying_eraser.run, args=(self.url, what, self.erasure_id, self.subject_id, point)
+        )
+        process.start()
+        process.join(60)
+        assert process.exitcode is not None, "it neither died nor ended"
+        return process.exitcode
 
     async def topics(self) -> list[str]:
         rows = await self.log.rows(
