@@ -74,9 +74,13 @@ class Given(Generic[A]):
     def given(self, *facts: Fact) -> "Given[A]":
         return Given(self.kind, self.facts + facts)
 
-    def when(self, command: Callable[[A], None]) -> Outcome[A]:
+    def stands(self) -> A:
+        """The record itself, to ask it what its facts made of it."""
         history = [it.at(version, self.kind) for version, it in enumerate(self.facts, start=1)]
-        aggregate = replay(self.kind, ID, history)
+        return replay(self.kind, ID, history)
+
+    def when(self, command: Callable[[A], None]) -> Outcome[A]:
+        aggregate = self.stands()
         with happening_at(NOON):
             try:
                 command(aggregate)

@@ -124,6 +124,9 @@ def test_an_organisation_is_not_renamed_to_the_name_it_has() -> None:
     organisation.when(lambda it: it.rename(organisation="Apex")).then(
         fact(CustomerRenamed, organisation="Apex")
     )
+    renamed = organisation.given(fact(CustomerRenamed, organisation="Apex"))
+    renamed.when(lambda it: it.rename(organisation="Apex")).then()
+    renamed.when(lambda it: it.rename(organisation="Acme")).then(fact(CustomerRenamed, organisation="Acme"))
 
 
 def test_a_persons_contact_details_change() -> None:

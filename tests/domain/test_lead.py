@@ -30,7 +30,7 @@ from domain.lead.events import (
     LeadRevalued,
     LeadWon,
 )
-from domain.values import Channel, CurrencyCode, LossReason, Money
+from domain.values import Channel, CurrencyCode, LossReason, Money, Stage
 from tests.domain.given import ID, SUBJECT, Fact, Given, fact
 
 
@@ -157,6 +157,45 @@ def test_an_open_lead_is_won_lost_or_disqualified_from_any_stage(lead: Given[Lea
         fact(LeadLost, cause=LossReason.PRICE, note="dear")
     )
     lead.when(lambda it: it.disqualify(note="a student")).then(fact(LeadDisqualified, note="a student"))
+
+
+@pytest.mark.parametrize(
+    "lead",
+    [
+        qualified.given(fact(LeadProposed, value=TEN)),
+        qualified.given(fact(LeadRevalued, value=TEN)),
+        engaged.given(fact(LeadQualified, value=TEN)),
+    ],
+    ids=["proposed", "revalued", "qualified"],
+)
+def test_a_lead_is_worth_what_was_said_last(lead: Given[Lead]) -> None:
+    lead.when(lambda it: it.revalue(value=TEN)).then()
+    lead.when(lambda it: it.revalue(value=NINE)).then(fact(LeadRevalued, value=NINE))
+
+
+def test_a_lead_is_won_for_what_was_said_then() -> None:
+    sold = qualified.given(fact(LeadWon, value=TEN))
+    sold.when(lambda it: it.win(value=TEN)).then()
+    sold.when(lambda it: it.win(value=NINE)).refused(LeadIsClosed)
+
+
+@pytest.mark.parametrize(
+    ("lead", "stage"),
+    [
+        (new, Stage.NEW),
+        (engaged, Stage.ENGAGED),
+        (qualified, Stage.QUALIFIED),
+        (proposed, Stage.PROPOSED),
+        (won, Stage.WON),
+        (lost, Stage.LOST),
+        (disqualified, Stage.DISQUALIFIED),
+        (lost.given(fact(LeadReopened)), Stage.ENGAGED),
+        (proposed.given(fact(LeadContacted)), Stage.PROPOSED),
+        (proposed.given(fact(LeadRevalued, value=TEN)), Stage.PROPOSED),
+    ],
+)
+def test_a_lead_stands_at_the_stage_its_facts_took_it_to(lead: Given[Lead], stage: Stage) -> None:
+    assert lead.stands().stage is stage
 
 
 def test_what_is_already_so_returns_quietly() -> None:
