@@ -65,7 +65,7 @@ class PostgresViewStore:
 
     async def apply(self, batch: Sequence[Recorded], source: str) -> None:
         """Move the views on, all together. Raises `VersionGap` or `Unavailable`; then none has moved."""
-        digests = await self._digests(batch)
+        digests = await self.digests(batch)
         with unavailable_on_outage():
             async with self.pool.connection() as connection, connection.transaction():
                 await connection.execute("SELECT pg_advisory_xact_lock_shared(%s)", [SWITCH_LOCK])
@@ -120,7 +120,7 @@ class PostgresViewStore:
             before = {key: value for key, value in before.items() if key[0] in written}
             await self._index(connection, before, after, digests)
 
-    async def _digests(self, batch: Sequence[Recorded]) -> Mapping[Sealed, bytes]:
+    async def digests(self, batch: Sequence[Recorded]) -> Mapping[Sealed, bytes]:
         """The blind index digests of the contact details that the batch brings, erased ones left out."""
         if "directory" not in self.views:
             return {}

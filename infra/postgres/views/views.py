@@ -9,6 +9,7 @@ from infra.postgres.views.analytics import PostgresAnalytics
 from infra.postgres.views.directory import PostgresDirectory
 from infra.postgres.views.pipeline import PostgresPipeline
 from infra.postgres.views.query import fetch
+from infra.postgres.views.tables import VIEWS
 from infra.postgres.views.tickets import PostgresTickets
 from infra.postgres.views.timeline import PostgresTimelineIndex
 from services.ports import BlindIndex
@@ -34,12 +35,12 @@ class PostgresViews:
         Where the log is followed, a position without an event counts as reached once a later one is.
         """
         query = sql.SQL(
-            "SELECT EXISTS (SELECT FROM timeline.entries WHERE position = %(position)s)"
-            " OR coalesce("
-            "%(position)s <= (SELECT min(position) FROM views.tracking WHERE source = 'log'), false)"
+            "SELECT EXISTS (SELECT FROM timeline.entries WHERE position = %(position)s) OR %(position)s <= ("
+            "SELECT CASE WHEN count(*) = %(views)s THEN min(position) ELSE 0 END"
+            " FROM views.tracking WHERE source = 'log')"
         )
-        ((reached,),) = await fetch(self.pool, query, {"position": position})
-        return bool(reached) or position <= 0
+        ((reached,),) = await fetch(self.pool, query, {"position": position, "views": len(VIEWS)})
+        return bool(reached)
 
     async def wait_for(self, position: int, timeout: float) -> bool:
         deadline = asyncio.get_running_loop().time() + timeout
