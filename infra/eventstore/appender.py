@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from uuid import UUID
 
@@ -16,7 +16,7 @@ from services.ports import Clock, Commit, KeyRing, Outcome, Unavailable
 
 GROUP_MAX = 500
 QUEUE_MAX = 10_000
-FAILURES_MAX = 4
+OUTAGES_MAX = 4
 PAUSE_SECONDS = 0.05
 
 
@@ -143,42 +143,49 @@ class Appender:
         Storing again is safe also where the answer to COMMIT was lost: a stored command is found by its id
         and answered, and one that is still under way makes this one wait for it.
         """
-        failures = 0
+        outages = 0
         while waiting := [pending for pending in group if not pending.answer.done()]:
-            now, rivals = _apart(waiting)
             try:
-                _settle(now, await self._transaction.store([pending.commit for pending in now]))
-                self._stored()
-                _settle(rivals, await self._transaction.decided([pending.commit for pending in rivals]))
-            except UniqueViolation:
-                if (failures := failures + 1) == FAILURES_MAX:
-                    raise
-                _settle(waiting, await self._transaction.decided([pending.commit for pending in waiting]))
+                await self._answer_some(waiting)
             except OperationalError as error:
-                if (failures := failures + 1) == FAILURES_MAX or isinstance(error, PoolTimeout):
+                if (outages := outages + 1) == OUTAGES_MAX or isinstance(error, PoolTimeout):
                     raise
                 for pending in waiting:
                     pending.uncertain = True
-                await asyncio.sleep(PAUSE_SECONDS * failures)
+                await asyncio.sleep(PAUSE_SECONDS * outages)
                 await self._pool.check()
 
+    async def _answer_some(self, waiting: Sequence[_Pending]) -> None:
+        """Settle those that are stored, or those that can be stored no more: one at least."""
+        compatible = _compatible(waiting)
+        try:
+            answers = await self._transaction.store([pending.commit for pending in compatible])
+        except UniqueViolation:
+            decided = await self._transaction.decided([pending.commit for pending in waiting])
+            if not any(decided):
+                raise
+            _settle(waiting, decided)
+        else:
+            self._stored()
+            _settle(compatible, answers)
 
-def _settle(group: Sequence[_Pending], answers: Mapping[UUID, Answer]) -> None:
-    for pending in group:
-        if pending.id in answers:
-            pending.settle(answers[pending.id])
+
+def _settle(group: Sequence[_Pending], answers: Sequence[Answer | None]) -> None:
+    for pending, answer in zip(group, answers, strict=True):
+        if answer is not None:
+            pending.settle(answer)
 
 
-def _apart(group: Sequence[_Pending]) -> tuple[list[_Pending], list[_Pending]]:
-    """Those that contradict no earlier one of the group, and their rivals."""
-    now: list[_Pending] = []
-    later: list[_Pending] = []
+def _compatible(waiting: Sequence[_Pending]) -> list[_Pending]:
+    """Those that contradict no earlier one; the rest sees what became of that."""
+    compatible: list[_Pending] = []
     claimed: set[object] = set()
-    for pending in group:
+    for pending in waiting:
         claims = pending.claims
-        (later if claims & claimed else now).append(pending)
+        if not claims & claimed:
+            compatible.append(pending)
         claimed |= claims
-    return now, later
+    return compatible
 
 
 def _unavailable(cause: Exception) -> Unavailable:

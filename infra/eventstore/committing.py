@@ -70,8 +70,8 @@ class GroupTransaction:
         self._ring = ring
         self._clock = clock
 
-    async def store(self, commits: Sequence[Commit]) -> dict[UUID, Answer]:
-        """An answer for each commit, by its command id, once everything is durable.
+    async def store(self, commits: Sequence[Commit]) -> list[Answer]:
+        """An answer for each commit, once everything is durable.
 
         Two round trips: keys, then everything else. Raises `UniqueViolation` where another transaction has
         stored one of the versions or commands; and what psycopg and the key ring raise. Then nothing is
@@ -89,7 +89,8 @@ class GroupTransaction:
             await connection.execute("COMMIT")
             await pipeline.sync()
             positions = dict(await cursor.fetchall())
-        return answers | {it.id: it.outcome(positions[it.id]) for it in sealed}
+        answers |= {it.id: it.outcome(positions[it.id]) for it in sealed}
+        return [answers[commit.context.command_id] for commit in commits]
 
     async def _sealed(
         self, commits: Sequence[Commit], connection: AsyncConnection[Any], answers: dict[UUID, Answer]
@@ -109,40 +110,44 @@ class GroupTransaction:
                 sealed.append(_Sealed(commit, stored))
         return sealed
 
-    async def decided(self, commits: Sequence[Commit]) -> dict[UUID, Answer]:
-        """The answers to those of the commits that can be stored no more: known ones, and lost races."""
-        wanted = [(event, commit) for commit in commits for event in commit.events]
-        if not commits:
-            return {}
+    async def decided(self, commits: Sequence[Commit]) -> list[Answer | None]:
+        """For each of the commits that can be stored no more its answer: the first one, or a lost race."""
+        events = [event for commit in commits for event in commit.events]
         async with self._pool.connection(timeout=CONNECT_SECONDS_MAX) as connection:
             # In this order: what a known command has stored is never taken for a lost race.
-            ids, versions = _numbered(event for event, _ in wanted)
             cursor = connection.cursor(binary=True)
-            taken = set(await (await cursor.execute(TAKEN, [ids, versions])).fetchall())
-            known = await known_answers(connection, [commit.context for commit in commits])
-        lost: dict[UUID, Answer] = {
-            commit.context.command_id: VersionConflict(commit.id)
-            for event, commit in wanted
-            if (event.originator_id, event.originator_version) in taken
-        }
-        return lost | known
+            taken = set(await (await cursor.execute(TAKEN, _numbered(events))).fetchall())
+            known = await first_answers(connection, [commit.context for commit in commits])
+        return [
+            first
+            or (
+                VersionConflict(commit.id)
+                if any((event.originator_id, event.originator_version) in taken for event in commit.events)
+                else None
+            )
+            for commit, first in zip(commits, known, strict=True)
+        ]
 
 
-async def known_answers(
+async def first_answers(
     connection: AsyncConnection[Any], contexts: Sequence[CommandContext]
-) -> dict[UUID, Answer]:
-    """The first answers to those of the commands that were stored before; `CommandReused` where it is not the
-    same request.
-    """
-    digests = {context.command_id: context.request_digest for context in contexts}
+) -> list[Answer | None]:
+    """For each command that was stored before its first answer; `CommandReused` if it was another request."""
     cursor = connection.cursor(binary=True)
-    await cursor.execute(KNOWN, [list(digests)])
-    return {
-        command_id: Outcome(originator_id, subject_id, version, position, repeated=True)
-        if digest == digests[command_id]
-        else CommandReused(command_id)
-        for command_id, digest, originator_id, version, position, subject_id in await cursor.fetchall()
-    }
+    await cursor.execute(KNOWN, [list({context.command_id for context in contexts})])
+    known = {command_id: kept for command_id, *kept in await cursor.fetchall()}
+    return [
+        _first_answer(context, *known[context.command_id]) if context.command_id in known else None
+        for context in contexts
+    ]
+
+
+def _first_answer(
+    context: CommandContext, digest: bytes, id: UUID, version: int, position: int, subject_id: UUID
+) -> Answer:
+    if digest != context.request_digest:
+        return CommandReused(context.command_id)
+    return Outcome(id, subject_id, version, position, repeated=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +184,6 @@ def _columns(sealed: Sequence[_Sealed]) -> list[list[Any]]:
     ]
 
 
-def _numbered(events: Iterable[Any]) -> tuple[list[Any], list[Any]]:
+def _numbered(events: Iterable[Any]) -> list[list[Any]]:
     pairs = [(event.originator_id, Int8(event.originator_version)) for event in events]
-    return [id for id, _ in pairs], [version for _, version in pairs]
+    return [[id for id, _ in pairs], [version for _, version in pairs]]

@@ -5,7 +5,7 @@ from uuid import UUID
 from eventsourcing.persistence import StoredEvent
 
 from infra.eventstore.appender import Appender
-from infra.eventstore.committing import Pool, known_answers
+from infra.eventstore.committing import Pool, first_answers
 from infra.eventstore.mapper import EventMapper
 from infra.outage import unavailable_on_outage
 from services.ports import CommandContext, Commit, History, Outcome, Refused
@@ -39,8 +39,7 @@ class PostgresEventStore:
     async def outcome_of(self, context: CommandContext) -> Outcome | None:
         with unavailable_on_outage():
             async with self._pool.connection() as connection:
-                answers = await known_answers(connection, [context])
-        answer = answers.get(context.command_id)
+                [answer] = await first_answers(connection, [context])
         if isinstance(answer, Refused):
             raise answer
         return answer

@@ -126,6 +126,15 @@ async def test_a_command_id_is_not_used_for_another_request(log: Log) -> None:
         await log.store.outcome_of(reused)
 
 
+async def test_two_requests_under_one_command_id_at_once_are_told_apart(log: Log) -> None:
+    ada = Person()
+    commit = ada.commit(ada.registered())
+    other = replace(commit, context=replace(commit.context, request_digest=b"another"))
+    sent = [commit, other, commit, other]
+    answers = await asyncio.gather(*map(log.store.append, sent), return_exceptions=True)
+    assert [type(answer) for answer in answers] == [Outcome, CommandReused, Outcome, CommandReused]
+
+
 async def test_an_unknown_command_has_no_outcome(log: Log) -> None:
     assert await log.store.outcome_of(context()) is None
 

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import random
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,17 +11,19 @@ from urllib.parse import parse_qs, urlsplit
 
 # CommandComplete, protocol 3.0: the type, the length, the tag.
 COMMITTED = b"C\x00\x00\x00\x0bCOMMIT\x00"
+SELECTED = b"SELECT "
 CHUNK = 65536
 
 
 @dataclass
 class Proxy:
-    """`loses` says for each answer to a COMMIT whether the line is cut instead of passing it on."""
+    """`loses` says for each answer to a COMMIT at how many answers, from this one on, the line is cut."""
 
     socket: Path
     database: str
-    loses: Callable[[], bool] = lambda: False
+    loses: Callable[[], int] = lambda: 0
     lost: int = 0
+    still_to_lose: int = 0
     port: int = 0
     _lines: set[asyncio.Task[None]] = field(default_factory=set)
     _server: asyncio.Server | None = None
@@ -61,9 +63,14 @@ class Proxy:
             self._lines.discard(task)
 
     def _cuts(self, chunk: bytes) -> bool:
-        if COMMITTED not in chunk or not self.loses():
+        if COMMITTED in chunk and not self.still_to_lose:
+            self.still_to_lose = self.loses()
+            self.lost += self.still_to_lose > 0
+        elif SELECTED not in chunk:
             return False
-        self.lost += 1
+        if not self.still_to_lose:
+            return False
+        self.still_to_lose -= 1
         return True
 
 
@@ -91,7 +98,7 @@ async def proxy_before(database_url: str) -> AsyncIterator[Proxy]:
         await proxy.stop()
 
 
-def sometimes(probability: float, seed: int) -> Callable[[], bool]:
-    """A coin that falls the same way in every run."""
-    coin = random.Random(seed)
-    return lambda: coin.random() < probability
+def one_of(losses: Sequence[int], seed: int) -> Callable[[], int]:
+    """A die that falls the same way in every run."""
+    die = random.Random(seed)
+    return lambda: die.choice(losses)

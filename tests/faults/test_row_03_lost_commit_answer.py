@@ -11,13 +11,13 @@ import pytest
 
 from services.ports import Commit, Outcome, Unavailable
 from tests.eventlogs import Log, PostgresLog, postgres_log, read_all, registrations
-from tests.faults.proxy import proxy_before, sometimes
+from tests.faults.proxy import one_of, proxy_before
 
 TORTURE = os.environ.get("LETHE_TORTURE") == "1"
 COMMANDS = 2000 if TORTURE else 30
 NAIVE_COMMANDS = 20
 CLIENTS = 8
-LOSSES = 0.75
+LOSSES = (0, 1, 1, 6, 6)  # one lost answer is made good unseen; six in a row are told to the client
 
 
 async def _send_until_answered(
@@ -49,11 +49,11 @@ async def test_a_command_whose_answer_was_lost_is_applied_once_and_answered_alik
 ) -> None:
     async with proxy_before(database_url) as proxy, postgres_log(database_url, tmp_path) as direct:
         async with postgres_log(proxy.url, tmp_path, group_max=1) as log:
-            proxy.loses = sometimes(LOSSES, seed=3)
+            proxy.loses = one_of(LOSSES, seed=3)
             answers = await _send_all(log, registrations(COMMANDS), again=lambda commit: commit)
             lost, resent = proxy.lost, sum(times for _, _, times in answers)
             doubled = await _doubled_by_a_client_without_command_ids(log, direct)
-            proxy.loses = lambda: False
+            proxy.loses = lambda: 0
 
         stored = Counter(it.originator_id for it in await read_all(direct))
         assert all(stored[commit.id] == 1 for commit, _, _ in answers)
@@ -64,7 +64,7 @@ async def test_a_command_whose_answer_was_lost_is_applied_once_and_answered_alik
         "0 lost, 0 applied twice, 0 answered otherwise; "
         f"a client without command ids doubled {doubled} of {NAIVE_COMMANDS}"
     )
-    assert lost > COMMANDS / 2
+    assert lost > COMMANDS / 3
     assert resent > 0
     assert doubled > 0
 

@@ -81,11 +81,11 @@ async def test_no_update_is_lost_and_every_loser_is_told(logs: list[PostgresLog]
     )
 
 
-@pytest.mark.parametrize(("protected", "applied"), [(True, 1), (False, PROCESSES)])
+@pytest.mark.parametrize(("protected", "applied"), [(True, 1), (False, WRITERS)])
 async def test_it_is_the_unique_constraint_that_holds(
     logs: list[PostgresLog], database_url: str, protected: bool, applied: int
 ) -> None:
-    """What the protection is: without it each process tells one rival that its update counts."""
+    """What the protection is: without it every rival for one version is told that its update counts."""
     if not protected:
         with psycopg.connect(database_url, autocommit=True) as connection:
             connection.execute("ALTER TABLE log.events DROP CONSTRAINT one_event_a_version")
