@@ -6,7 +6,7 @@ import time
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, LiteralString
 from uuid import UUID, uuid4
 
 import orjson
@@ -89,6 +89,17 @@ class ListedLog:
 
     async def horizon(self) -> int:
         return len(self.events)
+
+
+def fill(url: str, count: int) -> None:
+    """Put so many events into the log in the database, three a record."""
+    statement: LiteralString = (
+        "COPY log.events (originator_id, originator_version, topic, state) FROM STDIN (FORMAT binary)"
+    )
+    with psycopg.connect(url) as connection, connection.cursor() as cursor, cursor.copy(statement) as copy:
+        copy.set_types(["uuid", "int8", "text", "bytea"])
+        for it in stored_events(count, records=count // 3):
+            copy.write_row((it.originator_id, it.originator_version, it.topic, it.state))
 
 
 class Writers:

@@ -66,12 +66,14 @@ class Relay:
         lease: Lease,
         *,
         delivery_seconds_max: float = 30.0,
+        chunk_events_max: int = CHUNK_EVENTS_MAX,
     ) -> None:
         self.reader = reader
         self.bootstrap_servers = bootstrap_servers
         self.namespace = namespace
         self.lease = lease
         self.delivery_seconds_max = delivery_seconds_max
+        self.chunk_events_max = chunk_events_max
         self.acknowledged = 0
         self.leading = False
         self._pause_seconds = BACKOFF_SECONDS_MIN
@@ -163,7 +165,7 @@ class Relay:
 
     def _read(self, after: int) -> asyncio.Task[Sequence[Notification]]:
         async def read() -> Sequence[Notification]:
-            return await self.reader.read(after, CHUNK_EVENTS_MAX)
+            return await self.reader.read(after, self.chunk_events_max)
 
         return asyncio.create_task(read())
 

@@ -6,10 +6,8 @@ import statistics
 import tempfile
 import time
 from pathlib import Path
-from typing import LiteralString
 from uuid import uuid4
 
-import psycopg
 from kafka import KafkaProducer
 from rich.console import Console
 from rich.table import Table
@@ -24,10 +22,9 @@ from infra.postgres.database import open_pool
 from infra.postgres.embedded import EmbeddedPostgres
 from infra.postgres.migrate import migrate
 from infra.postgres.relay_lease import PostgresRelayLease
-from tests.streams import logged, stored_events
+from tests.streams import fill, logged
 
 EVENTS = int(os.environ.get("LETHE_BENCH_EVENTS", "30000"))
-RECORDS = EVENTS // 3
 ROUNDS = 5
 GOAL = 0.8
 
@@ -40,23 +37,12 @@ def main() -> None:
         LocalBroker(Path(folder) / "broker") as broker,
     ):
         asyncio.run(migrate(postgres.url, namespace="main"))
-        fill(postgres.url)
+        fill(postgres.url, EVENTS)
         bare, relayed = [], []
         for _ in range(ROUNDS):
             bare.append(EVENTS / produce(postgres.url, broker.address))
             relayed.append(EVENTS / asyncio.run(relay(postgres.url, broker.address)))
     show(bare, relayed)
-
-
-def fill(url: str) -> None:
-    """Put the events into the log."""
-    statement: LiteralString = (
-        "COPY log.events (originator_id, originator_version, topic, state) FROM STDIN (FORMAT binary)"
-    )
-    with psycopg.connect(url) as connection, connection.cursor() as cursor, cursor.copy(statement) as copy:
-        copy.set_types(["uuid", "int8", "text", "bytea"])
-        for it in stored_events(EVENTS, records=RECORDS):
-            copy.write_row((it.originator_id, it.originator_version, it.topic, it.state))
 
 
 def produce(url: str, address: str) -> float:

@@ -12,7 +12,9 @@ from infra.postgres.relay_lease import PostgresRelayLease
 async def relay(url: str, broker: str, namespace: str) -> None:
     pool = await open_pool(url, size=2)
     try:
-        await Relay(FencedReader(pool), broker, namespace, PostgresRelayLease(url)).run(asyncio.Event())
+        # In small chunks, so that there is something under way whenever it is killed.
+        one = Relay(FencedReader(pool), broker, namespace, PostgresRelayLease(url), chunk_events_max=200)
+        await one.run(asyncio.Event())
     finally:
         await pool.close()
 

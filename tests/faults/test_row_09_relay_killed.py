@@ -15,10 +15,11 @@ import psycopg
 import pytest
 
 from infra.kafka.broker import LocalBroker
-from tests.streams import Writers, assert_whole, logged, published
+from tests.streams import Writers, assert_whole, fill, logged, published
 
 TORTURE = os.environ.get("LETHE_TORTURE") == "1"
 ROUNDS = 200 if TORTURE else 20
+BACKLOG = 1_500 * ROUNDS
 TAKEOVER_SECONDS_MAX = 10
 
 
@@ -28,6 +29,7 @@ async def test_a_relay_that_is_killed_leaves_no_hole_and_no_disorder(
     database_url: str, broker: LocalBroker
 ) -> None:
     namespace = f"row9-{uuid4().hex}"
+    fill(database_url, BACKLOG)
     writers, stop = Writers(database_url, writers=2, pause_seconds=0.05), asyncio.Event()
     writing = asyncio.create_task(writers.run(stop))
     try:
@@ -65,7 +67,7 @@ class Fleet:
         self.members.append(self._start())
         await self._until(lambda: self._connected() == 2)
         await self.reach(self.position() + 1)
-        await asyncio.sleep(self.chance.random())
+        await asyncio.sleep(self.chance.random() * 0.2)
         before = self.position()
         self.members[0].kill()
         begun = time.monotonic()
