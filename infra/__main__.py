@@ -2,7 +2,7 @@
 
 import sys
 
-import click
+import typer
 
 from infra.cli import importing, serving, upkeep  # noqa: F401 - each makes its commands known
 from infra.cli.command import complain, lethe
@@ -12,11 +12,9 @@ def main() -> None:
     """Run the command that the arguments name, and exit: 0 done, 1 refused or failed, 2 used wrongly."""
     try:
         sys.exit(lethe(standalone_mode=False))
-    except click.UsageError as error:
+    except typer.TyperException as error:
         complain(error.format_message(), kind="UsedWrongly", as_json="--json" in sys.argv)
-        sys.exit(2)
-    except click.Abort:
-        sys.exit(1)
+        sys.exit(error.exit_code)
 
 
 if __name__ == "__main__":
