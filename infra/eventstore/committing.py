@@ -77,13 +77,14 @@ class GroupTransaction:
         stored one of the versions or commands; and what psycopg and the key ring raise. Then nothing is
         stored and no key is minted, unless the connection was lost.
         """
-        answers: dict[UUID, Answer] = {}
         async with (
             self._pool.connection(timeout=CONNECT_SECONDS_MAX) as connection,
             connection.pipeline() as pipeline,
         ):
             await connection.execute("BEGIN")
-            sealed = await self._sealed(commits, connection, answers)
+            sealed, refused = await self._sealed(commits, connection)
+            # A command that was stored before its subject was erased keeps its answer.
+            answers = await _first_or(refused, connection) if refused else {}
             cursor = connection.cursor(binary=True)
             await cursor.execute(INSERT, _columns(sealed))
             await connection.execute("COMMIT")
@@ -93,22 +94,21 @@ class GroupTransaction:
         return [answers[commit.context.command_id] for commit in commits]
 
     async def _sealed(
-        self, commits: Sequence[Commit], connection: AsyncConnection[Any], answers: dict[UUID, Answer]
-    ) -> list["_Sealed"]:
-        """What is to be stored; those that had to seal something for an erased subject go to `answers`."""
+        self, commits: Sequence[Commit], connection: AsyncConnection[Any]
+    ) -> tuple[list["_Sealed"], list[tuple[Commit, Refused]]]:
+        """What is to be stored, and what is not, for it had to seal something for an erased subject."""
         now = self._clock.now()
         recorded = [(commit, self._mapper.envelop(commit, now)) for commit in commits]
         names = {name for _, events in recorded for it in events for name in self._mapper.needs(it)}
         keys: Keys = await self._ring.provide(names, within=connection) if names else {}
-        sealed = []
+        sealed: list[_Sealed] = []
+        refused: list[tuple[Commit, Refused]] = []
         for commit, events in recorded:
             try:
-                stored = [self._mapper.to_stored_event(it, keys) for it in events]
+                sealed.append(_Sealed(commit, [self._mapper.to_stored_event(it, keys) for it in events]))
             except SubjectIsErased as refusal:
-                answers[commit.context.command_id] = refusal
-            else:
-                sealed.append(_Sealed(commit, stored))
-        return sealed
+                refused.append((commit, refusal))
+        return sealed, refused
 
     async def decided(self, commits: Sequence[Commit]) -> list[Answer | None]:
         """For each of the commits that can be stored no more its answer: the first one, or a lost race."""
@@ -127,6 +127,16 @@ class GroupTransaction:
             )
             for commit, first in zip(commits, known, strict=True)
         ]
+
+
+async def _first_or(
+    refused: Sequence[tuple[Commit, Refused]], connection: AsyncConnection[Any]
+) -> dict[UUID, Answer]:
+    first = await first_answers(connection, [commit.context for commit, _ in refused])
+    return {
+        commit.context.command_id: answer or refusal
+        for (commit, refusal), answer in zip(refused, first, strict=True)
+    }
 
 
 async def first_answers(

@@ -19,6 +19,7 @@ Pool = AsyncConnectionPool[AsyncConnection[Any]]
 IDLE_IN_TRANSACTION_SECONDS_MAX = 30
 OPEN_SECONDS_MAX = 10.0
 WAIT_SECONDS_MAX = 3.0
+SILENCE_MILLISECONDS_MAX = 15_000  # after which a server that does not even acknowledge counts as gone
 
 
 class SendingConnection(AsyncConnection[Any]):
@@ -68,6 +69,7 @@ async def open_pool(
             "autocommit": True,
             "prepare_threshold": 0,
             "application_name": application_name,
+            "tcp_user_timeout": SILENCE_MILLISECONDS_MAX,
             "options": f"-c idle_in_transaction_session_timeout={IDLE_IN_TRANSACTION_SECONDS_MAX}s",
         },
     )

@@ -182,6 +182,14 @@ async def test_nothing_is_sealed_for_an_erased_subject_but_public_facts_go_on(lo
         await log.store.append(ada.commit(ada.archived(3), reason="a reason is about somebody too"))
 
 
+async def test_a_command_from_before_the_erasure_keeps_its_first_answer(log: Log) -> None:
+    ada = Person()
+    commit = ada.commit(ada.registered())
+    first = await log.store.append(commit)
+    await log.ring.shred(ada.subject_id)
+    assert await log.store.append(commit) == replace(first, repeated=True)
+
+
 async def test_a_refused_command_may_be_sent_again(log: Log) -> None:
     ada = Person()
     await log.store.append(ada.commit(ada.registered()))
