@@ -11,6 +11,7 @@ import tempfile
 from base64 import b64decode, b64encode
 from collections.abc import Sequence
 from pathlib import Path
+from struct import Struct
 from typing import Protocol
 from uuid import UUID
 
@@ -23,6 +24,8 @@ from services.ports import DataKey
 SECRET_BYTES = 32
 NONCE_BYTES = 12
 HEADER = "lethe-kek-1:"
+LENGTH = Struct(">H").pack
+FORM = LENGTH(12) + b"lethe/wrap/1"
 
 
 class KekUnusable(Exception):
@@ -57,29 +60,40 @@ def fingerprint(secret: bytes) -> str:
 
 def mint() -> DataKey:
     """A new random key."""
-    secret = secrets.token_bytes(SECRET_BYTES)
-    return DataKey(fingerprint(secret), secret)
+    [key] = mint_many(1)
+    return key
+
+
+def mint_many(number: int) -> list[DataKey]:
+    """As many new random keys, for which the system is asked once."""
+    return [DataKey(fingerprint(secret), secret) for secret in _random(SECRET_BYTES, number)]
 
 
 def data_key_place(namespace: str, subject_id: UUID, category: Category, fingerprint: str) -> bytes:
     """The associated data of a wrapped data key: it unwraps under its own name only."""
-    return _place(b"data", namespace, subject_id.bytes, category.encode(), bytes.fromhex(fingerprint))
+    return _place(
+        b"data", namespace.encode(), subject_id.bytes, category.encode(), bytes.fromhex(fingerprint)
+    )
 
 
 def system_key_place(namespace: str, name: str, fingerprint: str) -> bytes:
     """The associated data of a wrapped key of the system's own."""
-    return _place(b"system", namespace, name.encode(), bytes.fromhex(fingerprint))
+    return _place(b"system", namespace.encode(), name.encode(), bytes.fromhex(fingerprint))
 
 
 def canary_place(namespace: str) -> bytes:
     """The associated data of the value that tells whether this KEK is the key store's."""
-    return _place(b"canary", namespace)
+    return _place(b"canary", namespace.encode())
 
 
-def _place(purpose: bytes, namespace: str, *parts: bytes) -> bytes:
+def _place(*parts: bytes) -> bytes:
     """Unambiguous: each part with its length before it."""
-    every = (b"lethe/wrap/1", purpose, namespace.encode(), *parts)
-    return b"".join(len(part).to_bytes(2, "big") + part for part in every)
+    return FORM + b"".join([LENGTH(len(part)) + part for part in parts])
+
+
+def _random(size: int, number: int) -> list[bytes]:
+    drawn = os.urandom(size * number)
+    return [drawn[start : start + size] for start in range(0, size * number, size)]
 
 
 class FileKek:
@@ -90,14 +104,15 @@ class FileKek:
         self._cipher = AESGCM(secret)
 
     async def wrap(self, secrets: Sequence[bytes], places: Sequence[bytes]) -> Sequence[bytes]:
-        return [self._wrapped(secret, place) for secret, place in zip(secrets, places, strict=True)]
+        encrypt = self._cipher.encrypt
+        nonces = _random(NONCE_BYTES, len(secrets))
+        return [
+            nonce + encrypt(nonce, secret, place)
+            for nonce, secret, place in zip(nonces, secrets, places, strict=True)
+        ]
 
     async def unwrap(self, wrapped: Sequence[bytes], places: Sequence[bytes]) -> Sequence[bytes | None]:
         return [self._unwrapped(box, place) for box, place in zip(wrapped, places, strict=True)]
-
-    def _wrapped(self, secret: bytes, place: bytes) -> bytes:
-        nonce = os.urandom(NONCE_BYTES)
-        return nonce + self._cipher.encrypt(nonce, secret, place)
 
     def _unwrapped(self, box: bytes, place: bytes) -> bytes | None:
         try:

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
+from itertools import compress
 from typing import Any
 from uuid import UUID
 
@@ -12,11 +13,12 @@ from psycopg.rows import tuple_row
 from psycopg_pool import AsyncConnectionPool
 
 from domain.model import Category, Erased
-from infra.kek import KeyEncryptionKey, data_key_place, fingerprint, mint, system_key_place
+from infra.kek import KeyEncryptionKey, data_key_place, fingerprint, mint, mint_many, system_key_place
 from infra.outage import unavailable_on_outage
 from services.ports import DataKey, KeyLost, KeyName, KeyState, Shredded
 
 Pool = AsyncConnectionPool[AsyncConnection[Any]]
+CATEGORIES = {category.value: category for category in Category}
 CACHED_SECONDS_MAX = 60.0
 CACHED_KEYS_MAX = 50_000
 
@@ -56,26 +58,28 @@ class PostgresKeyRing:
         Keys minted here exist once that transaction commits; they are remembered only by later calls.
         """
         wanted = list(names)
-        offered, wrapped = await self._offers(wanted)
+        offers = await self._offers(wanted)
         rows = await _rows(
             within,
             "SELECT * FROM keys.provide(%b, %b, %b, %b)",
             [subject_id for subject_id, _ in wanted],
             [str(category) for _, category in wanted],
-            [bytes.fromhex(offered[name].fingerprint) if name in offered else None for name in wanted],
-            [wrapped.get(name) for name in wanted],
+            [offer and bytes.fromhex(offer[0].fingerprint) for offer in offers],
+            [offer and offer[1] for offer in offers],
         )
+        offered = dict(zip(wanted, offers, strict=True))
         keys: dict[KeyName, DataKey | Erased] = {}
         closed: list[tuple[KeyName, str, bytes]] = []
         gone: list[KeyName] = []
         for subject_id, text, erased, print_, box in rows:
-            name = (subject_id, Category(text))
+            name = (subject_id, CATEGORIES[text])
+            offer = offered[name]
             if erased:
                 keys[name] = Tombstone(name[1], print_ and print_.hex())
             elif box is None:
                 gone.append(name)  # remembered from a transaction that was rolled back
-            elif name in offered and wrapped[name] == box:
-                keys[name] = offered[name]
+            elif offer is not None and offer[1] == box:
+                keys[name] = offer[0]
             else:
                 closed.append((name, print_.hex(), box))
         keys |= await self._open(closed)
@@ -84,12 +88,20 @@ class PostgresKeyRing:
             keys |= await self.provide(gone, within=within)
         return keys
 
-    async def _offers(self, names: Sequence[KeyName]) -> tuple[dict[KeyName, DataKey], dict[KeyName, bytes]]:
-        """A new key for each name that is not known to have one; it is used only where there is none."""
-        offered = {name: mint() for name in names if name not in self._unwrapped}
-        places = [data_key_place(self._namespace, *name, key.fingerprint) for name, key in offered.items()]
-        wrapped = await self._kek.wrap([key.secret for key in offered.values()], places)
-        return offered, dict(zip(offered, wrapped, strict=True))
+    async def _offers(self, names: Sequence[KeyName]) -> list[tuple[DataKey, bytes] | None]:
+        """A new key and its wrapped form for each name that is not known to have one.
+
+        It is used only where there is none yet.
+        """
+        unknown = [name not in self._unwrapped for name in names]
+        minted = mint_many(sum(unknown))
+        places = [
+            data_key_place(self._namespace, *name, key.fingerprint)
+            for name, key in zip(compress(names, unknown), minted, strict=True)
+        ]
+        wrapped = await self._kek.wrap([key.secret for key in minted], places)
+        offers = zip(minted, wrapped, strict=True)
+        return [next(offers) if it else None for it in unknown]
 
     async def fetch(self, names: Collection[KeyName]) -> Mapping[KeyName, DataKey | Erased | None]:
         """See the port. Raises `KeyLost` for a key that is stored and does not unwrap."""
@@ -103,7 +115,7 @@ class PostgresKeyRing:
         )
         closed: list[tuple[KeyName, str, bytes]] = []
         for subject_id, text, state, print_, box in rows:
-            name = (subject_id, Category(text))
+            name = (subject_id, CATEGORIES[text])
             if state == KeyState.ERASED:
                 keys[name] = Tombstone(name[1], print_.hex())
                 self._unwrapped.drop([name])
@@ -140,9 +152,9 @@ class PostgresKeyRing:
         states = dict.fromkeys(Category, KeyState.NEVER)
         closed: list[tuple[KeyName, str, bytes]] = []
         for text, state, print_, box in await self._ask("SELECT * FROM keys.of_subject(%b)", subject_id):
-            states[Category(text)] = KeyState(state)
+            states[CATEGORIES[text]] = KeyState(state)
             if state == KeyState.ACTIVE:
-                closed.append(((subject_id, Category(text)), print_.hex(), box))
+                closed.append(((subject_id, CATEGORIES[text]), print_.hex(), box))
         for ((_, category), _, _), key in zip(closed, await self._unwrap(closed), strict=True):
             if key is None:
                 states[category] = KeyState.LOST
@@ -164,12 +176,12 @@ class PostgresKeyRing:
         rows = await self._ask("SELECT * FROM keys.shred(%b)", subject_id)
         # Again: a reader may have unwrapped one while the first statement was under way.
         self._unwrapped.drop((subject_id, category) for category in Category)
-        return Shredded(subject_id, {Category(text): print_.hex() for text, print_ in sorted(rows)})
+        return Shredded(subject_id, {CATEGORIES[text]: print_.hex() for text, print_ in sorted(rows)})
 
     async def counts(self) -> Mapping[tuple[Category, KeyState], int]:
         """How many keys there are, by category and state."""
         rows = await self._ask("SELECT * FROM keys.counts()")
-        return {(Category(text), KeyState(state)): number for text, state, number in rows}
+        return {(CATEGORIES[text], KeyState(state)): number for text, state, number in rows}
 
     async def system_key(self, name: str) -> DataKey:
         """The system's own key of this name, minted at first use."""
