@@ -81,6 +81,13 @@ async def test_a_wrapped_key_unwraps_in_its_own_place_only() -> None:
     assert await kek.unwrap([wrapped, *[wrapped] * 5], [place, *elsewhere]) == [key.secret, *[None] * 5]
 
 
+def test_the_place_of_a_wrapped_key_is_as_written_down() -> None:
+    """A key store outlives the program that wrote it, so this never changes."""
+    parts = [b"lethe/wrap/1", b"data", b"main", UUID(int=5).bytes, b"identity", bytes([7] * 32)]
+    place = data_key_place("main", UUID(int=5), Category.IDENTITY, bytes([7] * 32).hex())
+    assert place == b"".join(len(part).to_bytes(2, "big") + part for part in parts)
+
+
 async def test_every_flipped_bit_of_a_wrapped_key_is_found() -> None:
     kek, key = FileKek(bytes(32)), mint()
     place = data_key_place("main", UUID(int=1), Category.IDENTITY, key.fingerprint)
