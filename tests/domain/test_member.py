@@ -34,6 +34,11 @@ def test_nobody_manages_themself() -> None:
 def test_a_member_moves_only_elsewhere() -> None:
     member.when(lambda it: it.move(team="west")).then(fact(MemberMoved, team="west"))
     member.when(lambda it: it.move(team="east", office="York", manager_id=BOSS)).then()
+    moved = member.given(fact(MemberMoved, team="west"))
+    moved.when(lambda it: it.move(team="west")).then()
+    moved.when(lambda it: it.move(team="east", office="York", manager_id=BOSS)).then(
+        fact(MemberMoved, team="east", office="York", manager_id=BOSS)
+    )
 
 
 def test_a_member_leaves_once_and_is_not_moved_any_more() -> None:

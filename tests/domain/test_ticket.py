@@ -65,6 +65,11 @@ def test_a_ticket_is_prioritised_only_anew() -> None:
         fact(TicketPrioritised, impact=HIGH, urgency=HIGH, priority=Priority.CRITICAL)
     )
     opened.when(lambda it: it.prioritise(impact=LOW, urgency=HIGH)).then()
+    raised = opened.given(fact(TicketPrioritised, impact=HIGH, urgency=HIGH, priority=Priority.CRITICAL))
+    raised.when(lambda it: it.prioritise(impact=HIGH, urgency=HIGH)).then()
+    raised.when(lambda it: it.prioritise(impact=LOW, urgency=HIGH)).then(
+        fact(TicketPrioritised, impact=LOW, urgency=HIGH, priority=Priority.MEDIUM)
+    )
 
 
 def test_a_ticket_waits_in_a_queue_until_an_agent_has_it() -> None:
@@ -83,6 +88,8 @@ def test_a_ticket_is_escalated_to_another_line_or_team_of_it() -> None:
         fact(TicketEscalated, line=SupportLine.SECOND)
     )
     second.when(lambda it: it.escalate(line=SupportLine.SECOND, team="net")).then()
+    third = opened.given(fact(TicketEscalated, line=SupportLine.THIRD))
+    third.when(lambda it: it.escalate(line=SupportLine.THIRD)).then()
     second.when(lambda it: it.escalate(line=SupportLine.SECOND, team="db")).then(
         fact(TicketEscalated, line=SupportLine.SECOND, team="db")
     )
