@@ -57,7 +57,7 @@ class Fleet:
     """One relay that publishes and one that stands by."""
 
     def __init__(self, arguments: tuple[str, ...]) -> None:
-        self.url = arguments[0]
+        self.connection = psycopg.connect(arguments[0], autocommit=True)
         self.arguments = arguments
         self.members = [self._start()]
         self.chance = random.Random(9)
@@ -94,8 +94,7 @@ class Fleet:
                 await asyncio.sleep(0.02)
 
     def _ask(self, query: LiteralString) -> int:
-        with psycopg.connect(self.url) as connection:
-            row = connection.execute(query).fetchone()
+        row = self.connection.execute(query).fetchone()
         return int(row[0]) if row else 0
 
     def _start(self) -> "subprocess.Popen[bytes]":
@@ -108,6 +107,7 @@ def relays(*arguments: str) -> Iterator[Fleet]:
     try:
         yield fleet
     finally:
+        fleet.connection.close()
         for it in fleet.members:
             it.kill()
             it.wait()
