@@ -46,15 +46,15 @@ ROUTERS: Final = (
 
 def create_app(door: Dependencies) -> FastAPI:
     """The application over these services and views. They must live as long as it does."""
-    app = FastAPI(
-        title="Lethe",
-        version="1",
-        description=DESCRIPTION,
-        redoc_url=None,
-        redirect_slashes=False,
-    )
+    app = routed()
     app.state.door = door
     app.state.authenticator = Authenticator(door.tokens, door.clock)
+    return app
+
+
+def routed() -> FastAPI:
+    """The application without anything behind it: enough to describe it."""
+    app = FastAPI(title="Lethe", version="1", description=DESCRIPTION, redoc_url=None, redirect_slashes=False)
     for router in ROUTERS:
         app.include_router(router)
     app.add_middleware(Doorway)

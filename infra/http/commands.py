@@ -214,10 +214,10 @@ def add_verbs(router: APIRouter, prefix: str, verbs: tuple[Verb, ...]) -> None:
 
 
 def _add_verb(router: APIRouter, prefix: str, verb: Verb) -> None:
-    body_type: Any = verb.body
-    missing: Any = verb.body() if verb.takes_nothing else ...
+    described = Body(default_factory=verb.body) if verb.takes_nothing else Body()
+    body_type: Any = Annotated[verb.body, described]
 
-    async def run(id: RecordId, command: Changing, body: Annotated[body_type, Body()] = missing) -> Response:
+    async def run(id: RecordId, command: Changing, body: body_type) -> Response:
         return await command.change(verb.act(command.door), body, id)
 
     words = (verb.body.__doc__ or "").strip()

@@ -17,6 +17,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from domain.model import DomainError
+from projections.analytics import TooManyPoints
 from services.erasures import SubjectNotFound
 from services.ports import (
     CommandReused,
@@ -127,6 +128,7 @@ STATUSES: Final[Mapping[type[Exception], int]] = {
     StaleVersion: 412,
     VersionConflict: 409,
     CommandReused: 409,
+    TooManyPoints: 422,
     DomainError: 409,
     Unavailable: 503,
 }

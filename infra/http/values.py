@@ -77,8 +77,17 @@ Currency = Annotated[
     CurrencyCode,
     schema({"format": "currency", "description": "ISO 4217.", "examples": ["EUR"]}),
 ]
-BornOn = Annotated[date, AfterValidator(date.isoformat)]
-"""A date that is personal: it goes on as text, as everything sealed does."""
+
+
+def _a_date(text: str) -> str:
+    try:
+        return date.fromisoformat(text).isoformat()
+    except ValueError:
+        raise PydanticCustomError("date_parsing", "Input should be a date, YYYY-MM-DD") from None
+
+
+BornOn = Annotated[str, AfterValidator(_a_date), schema({"format": "date", "examples": ["1984-05-17"]})]
+"""A date that is personal: text, as everything sealed is."""
 
 
 def _exact(value: Any) -> Any:

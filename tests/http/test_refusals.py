@@ -10,7 +10,7 @@ import httpx
 import psycopg
 import pytest
 
-from tests.http.samples import organisation, person
+from tests.http.samples import organisation, person, ticket
 from tests.http.stack import Running, running
 
 PROBLEM = "application/problem+json"
@@ -30,7 +30,7 @@ def raw(api: httpx.Client, body: bytes, content_type: str = "application/json") 
         ({"phone": SECRET}, "phone", "value_error"),
         ({"phone": 7743}, "phone", "string_type"),
         ({"country": SECRET}, "country", "value_error"),
-        ({"born_on": SECRET}, "born_on", "date_from_datetime_parsing"),
+        ({"born_on": SECRET}, "born_on", "date_parsing"),
         ({"name": ""}, "name", "string_too_short"),
         ({"name": "   "}, "name", "one_line"),
         ({"name": f"{SECRET}\0"}, "name", "one_line"),
@@ -76,6 +76,19 @@ def test_money_that_is_not_exact_is_refused(api: httpx.Client, created: Any, val
     answer = api.post(f"/v1/leads/{made['id']}/qualify", json={"value": value})
     assert answer.status_code == 422
     assert all(it["field"].startswith("value") for it in answer.json()["errors"])
+
+
+def test_a_command_without_the_body_it_needs_is_malformed(api: httpx.Client, created: Any) -> None:
+    made = created("tickets", ticket())
+    answer = api.post(f"/v1/tickets/{made['id']}/pause")
+    assert answer.status_code == 422
+    assert answer.json()["errors"] == [{"field": "body", "rule": "missing", "message": "Field required"}]
+
+
+def test_a_series_too_long_is_refused(api: httpx.Client) -> None:
+    answer = api.get("/v1/analytics/backlog", params={"since": "1000-01-01T00:00:00Z", "every": "day"})
+    assert answer.status_code == 422
+    assert answer.json()["type"] == "urn:lethe:problem:too-many-points"
 
 
 def test_every_broken_field_is_named_at_once(api: httpx.Client) -> None:
