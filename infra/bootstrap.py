@@ -21,7 +21,7 @@ from infra.postgres.embedded import EmbeddedPostgres, PostgresDidNotStart
 from infra.postgres.indexpurger import PostgresIndexPurger
 from infra.postgres.keyring import PostgresKeyRing
 from infra.postgres.keystore import open_key_ring
-from infra.postgres.migrate import DatabaseUnfit, migrate, needs_migration
+from infra.postgres.migrate import DatabaseUnfit, check_namespace, migrate, needs_migration
 from infra.postgres.tokens import PostgresTokenStore
 from infra.postgres.views.store import PostgresViewStore
 from infra.postgres.views.views import PostgresViews
@@ -98,6 +98,8 @@ async def open_database(settings: Settings, *, migrated: bool) -> AsyncIterator[
                 await migrate(database.url, namespace=settings.namespace)
             elif await needs_migration(database.url):
                 raise CannotStart("the database is not up to date: run `lethe migrate` first")
+            else:
+                await check_namespace(database.url, namespace=settings.namespace)
         except (PostgresDidNotStart, DatabaseUnfit) as error:
             raise CannotStart(str(error)) from None
         except psycopg.OperationalError:

@@ -40,6 +40,13 @@ async def needs_migration(url: str) -> bool:
     return bool(_shipped().keys() - await asyncio.to_thread(_applied, url))
 
 
+async def check_namespace(url: str, *, namespace: str) -> None:
+    """Raise `DatabaseUnfit` for another namespace's database. Changes nothing."""
+    async with await psycopg.AsyncConnection.connect(url, autocommit=True) as connection:
+        row = await (await connection.execute("SELECT namespace FROM log.meta")).fetchone()
+    _check(row, namespace)
+
+
 class _Ledger(PostgresqlPsycopgBackend):  # type: ignore[misc]
     """yoyo's list of applied migrations, in a schema of its own."""
 
@@ -86,6 +93,10 @@ def _migrate(url: str, namespace: str) -> None:
 def _claim(connection: psycopg.Connection[Any], namespace: str) -> None:
     connection.execute("INSERT INTO log.meta (namespace) VALUES (%s) ON CONFLICT DO NOTHING", [namespace])
     row = connection.execute("SELECT namespace FROM log.meta").fetchone()
+    _check(row, namespace)
+
+
+def _check(row: tuple[Any, ...] | None, namespace: str) -> None:
     if row is None or row[0] != namespace:
         raise DatabaseUnfit(f"this database holds the namespace {row and row[0]!r}, not {namespace!r}")
 
