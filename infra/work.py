@@ -3,16 +3,17 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
 
 from infra.bootstrap import System
-from infra.kafka.consumer import KafkaSource
-from infra.kafka.record import topics
-from infra.kafka.relay import Relay
 from infra.postgres.relay_lease import PostgresRelayLease
 from infra.projector import KAFKA, Projector, following_log
 from infra.reacting import ReactionRunner
 from infra.supervision import repeat, supervise
 from services.ports import EventSource
+
+if TYPE_CHECKING:
+    from infra.kafka.relay import Relay
 
 RESUME_EVERY_SECONDS = 5.0
 
@@ -32,6 +33,10 @@ def projector_of(system: System) -> Projector:
 @asynccontextmanager
 async def following_kafka(system: System) -> AsyncIterator[EventSource]:
     """This process's share of the namespace's topics."""
+    # Here, as below: loading kafka-python is a tenth of the start, and most systems have no Kafka.
+    from infra.kafka.consumer import KafkaSource
+    from infra.kafka.record import topics
+
     assert system.settings.kafka is not None  # noqa: S101 - asked before
     namespace = system.settings.namespace
     source = KafkaSource(system.settings.kafka, f"{namespace}.views", topics(namespace), system.mapper)
@@ -41,8 +46,10 @@ async def following_kafka(system: System) -> AsyncIterator[EventSource]:
         await source.close()
 
 
-def relay_of(system: System) -> Relay:
+def relay_of(system: System) -> "Relay":
     """The relay to the Kafka of the settings."""
+    from infra.kafka.relay import Relay
+
     assert system.settings.kafka is not None  # noqa: S101 - asked before
     return Relay(
         system.reader,

@@ -1,35 +1,49 @@
-"""The commands that serve, each until it is told to stop: `lethe up`, and its parts for deployments."""
+"""The commands that serve, each until it is told to stop: `lethe up`, and its parts for deployments.
 
-from collections.abc import Awaitable, Callable
+Each imports what it runs when it runs: FastAPI, and all that it brings, are a fifth of the start of a command
+that serves nothing.
+"""
 
-from infra import up as parts
 from infra.bootstrap import open_database, open_system
 from infra.cli.command import Answer, Call, command
-from infra.settings import Settings
+
+STOPPED = Answer({"stopped": True}, "")
 
 
 @command("up")
 async def up(call: Call) -> Answer:
     """Everything in one process tree: database, migrations, API, projections, and the relay with Kafka."""
-    return await _until_stopped(call, parts.up)
+    from infra.up import up as run
+
+    await run(call.settings, call.say)
+    return STOPPED
 
 
 @command("api")
 async def api(call: Call) -> Answer:
     """The HTTP API alone."""
-    return await _until_stopped(call, parts.api)
+    from infra.up import api as run
+
+    await run(call.settings, call.say)
+    return STOPPED
 
 
 @command("relay")
 async def relay(call: Call) -> Answer:
     """The relay to Kafka alone. Several may run: one publishes, the others stand by."""
-    return await _until_stopped(call, parts.relay)
+    from infra.up import relay as run
+
+    await run(call.settings, call.say)
+    return STOPPED
 
 
 @command("project")
 async def project(call: Call) -> Answer:
     """Projections, reactions and unfinished erasures. With Kafka several may run."""
-    return await _until_stopped(call, parts.project)
+    from infra.up import project as run
+
+    await run(call.settings, call.say)
+    return STOPPED
 
 
 @command("migrate")
@@ -39,10 +53,3 @@ async def migrate(call: Call) -> Answer:
         pass
     async with open_system(call.settings):
         return Answer({"migrated": True}, "The database is up to date.")
-
-
-async def _until_stopped(
-    call: Call, work: Callable[[Settings, Callable[[str], None]], Awaitable[None]]
-) -> Answer:
-    await work(call.settings, call.say)
-    return Answer({"stopped": True}, "")

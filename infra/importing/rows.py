@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, NamedTuple, TextIO
 
 from infra.importing.mapping import Join, Mapping
-from infra.importing.vcards import cards
 
 CELL_CHARACTERS_MAX = 1_000_000
 
@@ -149,6 +148,8 @@ def _flattened(document: dict[str, Any], prefix: str = "") -> Iterator[tuple[str
 
 
 def _vcards(path: Path) -> Iterator[Row]:
+    from infra.importing.vcards import cards  # here: vobject takes long to load, and few files need it
+
     with _bytes(path) as file:
         for number, card in enumerate(cards(file.read()), 1):
             unreadable = tuple(Reason(it, "cannot be read in its encoding") for it in card.unreadable)

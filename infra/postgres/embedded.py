@@ -202,9 +202,10 @@ class EmbeddedPostgres:
         if pid is not None:
             # SIGINT is its fast shutdown: clients are disconnected, and a checkpoint is written.
             with suppress(psutil.NoSuchProcess):
-                postmaster = psutil.Process(pid)
-                postmaster.send_signal(signal.SIGINT)
-                postmaster.wait()
+                psutil.Process(pid).send_signal(signal.SIGINT)
+            # Not until its number is free: whoever inherited it may take a second to notice its end.
+            while self.pid == pid:
+                time.sleep(0.01)
         if self._socket_folder() != self.folder:
             shutil.rmtree(self._socket_folder(), ignore_errors=True)
 
