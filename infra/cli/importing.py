@@ -10,6 +10,7 @@ import typer
 from infra.bootstrap import open_system
 from infra.cli.command import Answer, Call, command, progress_of
 from infra.importing.importer import Importer, ImportReport
+from infra.importing.known import KnownCommands
 from infra.importing.mapping import BadMapping, load_mapping
 from infra.importing.rows import size_of
 
@@ -48,7 +49,7 @@ async def import_(
     gc.freeze()
     gc.set_threshold(GARBAGE_THRESHOLD, 50, 100)
     async with open_system(call.settings) as system:
-        importer = Importer(system.application, system.blind)
+        importer = Importer(system.application, system.blind, KnownCommands(system.pool))
         with progress_of(file.name, size_of(file)) as progress:
             report = await importer.run(
                 file,

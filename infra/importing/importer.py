@@ -18,6 +18,7 @@ from uuid_utils.compat import uuid7
 from domain.model import DomainError, happening_at
 from infra.importing.drafting import Drafting
 from infra.importing.drafts import Draft, Names, Rejected
+from infra.importing.known import KnownCommands
 from infra.importing.mapping import Mapping
 from infra.importing.rejects import RejectFile
 from infra.importing.rows import Reason, Row, read
@@ -72,6 +73,7 @@ class Importer:
 
     application: Application
     blind: BlindIndex
+    known: KnownCommands
 
     async def run(
         self,
@@ -108,44 +110,64 @@ class Importer:
 
     async def _lane(self, run: _Run) -> None:
         while items := list(islice(run.items, DRAFTS_A_LANE)):
-            drafts = [it for it in items if isinstance(it, Draft)]
             for it in items:
                 if isinstance(it, Rejected):
                     _reject(run, it)
-            work = self._rehearse if run.report.dry_run else self._store
-            await asyncio.gather(*(self._settle(run, it, work) for it in drafts))
+            drafts = [(it, _context(run, it)) for it in items if isinstance(it, Draft)]
+            contexts = [context for _, context in drafts]
+            answers = await _patiently(partial(self.known.answers, contexts))
+            new = []
+            for (draft, context), answer in zip(drafts, answers, strict=True):
+                if answer is None:
+                    new.append((draft, context))
+                else:
+                    _note(run, draft, answer)
+            if run.report.dry_run:
+                for draft, context in new:
+                    _note(run, draft, _rehearse(draft, context))
+            else:
+                await asyncio.gather(*(self._store(run, *given) for given in new))
 
-    async def _settle(self, run: _Run, draft: Draft, work: "Work") -> None:
-        context = CommandContext(
-            command_id=draft.command_id,
-            request_digest=draft.digest,
-            actor=ACTOR,
-            occurred_at=draft.commands[0].at or run.now,
-            correlation_id=run.correlation_id,
-        )
+    async def _store(self, run: _Run, draft: Draft, context: CommandContext) -> None:
         try:
-            outcome = await _patiently(partial(work, draft, context))
-        except CommandReused:
+            outcome = await _patiently(partial(self.application.create, draft.decide, context=context))
+        except (DomainError, ValidationError) as refusal:
+            _note(run, draft, refusal)
+        else:
+            _note(run, draft, outcome)
+
+
+def _context(run: _Run, draft: Draft) -> CommandContext:
+    return CommandContext(
+        command_id=draft.command_id,
+        request_digest=draft.digest,
+        actor=ACTOR,
+        occurred_at=draft.commands[0].at or run.now,
+        correlation_id=run.correlation_id,
+    )
+
+
+def _rehearse(draft: Draft, context: CommandContext) -> Outcome | DomainError | ValidationError:
+    try:
+        with happening_at(context.occurred_at):
+            aggregate = draft.decide()
+    except (DomainError, ValidationError) as refusal:
+        return refusal
+    return Outcome(draft.id, draft.subject_id, aggregate.version, 0)
+
+
+def _note(run: _Run, draft: Draft, answer: Outcome | DomainError | ValidationError) -> None:
+    """Count what became of the draft."""
+    match answer:
+        case Outcome():
+            (run.unchanged if answer.repeated else run.added)[draft.kind] += 1
+            run.report.position = max(run.report.position, answer.position)
+        case CommandReused():
             run.report.conflicts += 1
             reason = Reason("row", "imported before under the same key, with other content")
             run.rejects.write(Rejected(draft.row, [reason]))
-        except (DomainError, ValidationError) as refusal:
-            _reject(run, Rejected(draft.row, _reasons(refusal)))
-        else:
-            (run.unchanged if outcome.repeated else run.added)[draft.kind] += 1
-            run.report.position = max(run.report.position, outcome.position)
-
-    async def _store(self, draft: Draft, context: CommandContext) -> Outcome:
-        return await self.application.create(draft.decide, context=context)
-
-    async def _rehearse(self, draft: Draft, context: CommandContext) -> Outcome:
-        with happening_at(context.occurred_at):
-            aggregate = draft.decide()
-        first = await self.application.store.outcome_of(context)
-        return first or Outcome(draft.id, draft.subject_id, aggregate.version, 0)
-
-
-Work = Callable[[Draft, CommandContext], Awaitable[Outcome]]
+        case DomainError() | ValidationError():
+            _reject(run, Rejected(draft.row, _reasons(answer)))
 
 
 async def _all(lanes: Sequence[asyncio.Task[None]]) -> None:

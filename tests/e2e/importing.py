@@ -6,6 +6,7 @@ from pathlib import Path
 
 from infra.bootstrap import System, open_system
 from infra.importing.importer import Importer, ImportReport
+from infra.importing.known import KnownCommands
 from infra.importing.mapping import load_mapping
 from infra.projector import LOG, LogSource
 from infra.settings import load
@@ -22,7 +23,7 @@ async def imported(
     system: System, file: Path, mapping: str, folder: Path, *, dry_run: bool = False
 ) -> ImportReport:
     """Import the file by a shipped mapping; rejects go to `rejects.ndjson` in the folder."""
-    importer = Importer(system.application, system.blind)
+    importer = Importer(system.application, system.blind, KnownCommands(system.pool))
     return await importer.run(file, load_mapping(mapping), rejects=folder / "rejects.ndjson", dry_run=dry_run)
 
 
