@@ -14,7 +14,6 @@ from infra.importing.known import KnownCommands
 from infra.importing.mapping import BadMapping, load_mapping
 from infra.importing.rows import size_of
 
-# Drafts are many and short-lived, and none is in a cycle: Python's default looks for cycles all the time.
 GARBAGE_THRESHOLD = 50_000
 
 
@@ -46,8 +45,7 @@ async def import_(
     chosen = load_mapping(mapping or ("vcards" if file.suffix.lower() in (".vcf", ".vcard") else kind))
     if chosen.kind != kind:
         raise BadMapping(f"the mapping is for {chosen.kind}, not for {kind}")
-    gc.freeze()
-    gc.set_threshold(GARBAGE_THRESHOLD, 50, 100)
+    spare_the_garbage_collector()
     async with open_system(call.settings) as system:
         importer = Importer(system.application, system.blind, KnownCommands(system.pool))
         with progress_of(file.name, size_of(file)) as progress:
@@ -59,6 +57,12 @@ async def import_(
                 progress=progress,
             )
     return Answer(report, _in_words(report), well=report.complete)
+
+
+def spare_the_garbage_collector() -> None:
+    """Let it look seldom: an import makes many short-lived objects and no cycles."""
+    gc.freeze()
+    gc.set_threshold(GARBAGE_THRESHOLD, 50, 100)
 
 
 def _in_words(report: ImportReport) -> str:
