@@ -18,7 +18,7 @@ from services.ports import Outcome, StaleVersion, VersionConflict
 from tests.eventlogs import Person, PostgresLog, SteppingClock, context, postgres_log
 
 TORTURE = os.environ.get("LETHE_TORTURE") == "1"
-COMMANDS_EACH = 100 if TORTURE else 4
+COMMANDS_EACH = 20 if TORTURE else 4
 WRITERS = 64
 PROCESSES = 4
 
