@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import Protocol
 from uuid import UUID
 
@@ -60,6 +61,7 @@ def entry(recorded: Recorded) -> Entry:
     )
 
 
+@cache
 def kind_of(topic: str) -> str:
     """The kind of record that events of this topic are about."""
     event_class = EVENTS.get(topic)
@@ -69,5 +71,12 @@ def kind_of(topic: str) -> str:
 def _subjects(event: Event) -> tuple[UUID, ...]:
     if isinstance(event, ErasureRequested | SubjectErased):
         return (event.erased_subject_id,)
-    named = (getattr(event, name) for name in layout(type(event)).subjects)
-    return tuple(dict.fromkeys((event.record_subject, *named)))
+    named = _subject_fields(type(event))
+    if len(named) == 1:
+        return (getattr(event, named[0]),)
+    return tuple(dict.fromkeys((event.record_subject, *(getattr(event, name) for name in named))))
+
+
+@cache
+def _subject_fields(event_class: type[Event]) -> tuple[str, ...]:
+    return layout(event_class).subjects

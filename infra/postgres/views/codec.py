@@ -14,6 +14,7 @@ from typing import Any, Generic, TypeVar, cast, get_args, get_origin, get_type_h
 from uuid import UUID
 
 from domain.model import Category, Sealed
+from infra.postgres.views.columns import column
 from projections.directory import ContactRow
 from projections.model import Personal, Row
 from projections.tickets import Span
@@ -27,7 +28,7 @@ class NotSealed(TypeError):
 
 
 class RowCodec(Generic[R]):
-    """Turns rows of one class into JSON objects of columns, and records of the database into rows."""
+    """Turns rows of one class into literals of whole columns, and records of the database into rows."""
 
     def __init__(self, kind: type[R]) -> None:
         hints = get_type_hints(kind)
@@ -36,26 +37,28 @@ class RowCodec(Generic[R]):
         self.personal = tuple(name for name in names if hints[name] == Personal)
         self.people = tuple(name for name in names if hints[name] == list[ContactRow])
         kept = {*self.personal, *self.people}
-        self.columns = tuple(name for name in names if name not in kept)
+        plain = tuple(name for name in names if name not in kept)
         self.seals = bool(kept)
+        self.columns = tuple(column(name, hints[name]) for name in plain)
+        if self.seals:
+            self.columns += (column("sealed", dict),)
         self._decoders: Sequence[tuple[str, Decode | None]] = tuple(
-            (name, _decoder(hints[name])) for name in self.columns
+            (name, _decoder(hints[name])) for name in plain
         )
 
-    @property
-    def stored(self) -> tuple[str, ...]:
-        """The columns of the table."""
-        return (*self.columns, "sealed") if self.seals else self.columns
-
-    def encode(self, row: R) -> dict[str, Any]:
-        """The row as one JSON object. Raises `NotSealed`."""
-        document = {name: getattr(row, name) for name in self.columns}
-        if self.seals:
-            document["sealed"] = self._encode_sealed(row)
-        return document
+    def encode(self, rows: Sequence[R]) -> list[str]:
+        """The rows as one literal a column. Raises `NotSealed`."""
+        return [
+            it.literal(
+                [self._encode_sealed(row) for row in rows]
+                if it.name == "sealed"
+                else [getattr(row, it.name) for row in rows]
+            )
+            for it in self.columns
+        ]
 
     def decode(self, record: Sequence[Any]) -> R:
-        """The row of a record that holds the `stored` columns, in their order."""
+        """The row of a record that holds the `columns`, in their order."""
         values = {
             name: value if value is None or decode is None else decode(value)
             for (name, decode), value in zip(self._decoders, record, strict=False)
@@ -99,14 +102,15 @@ class _Boxes:
     def __init__(self, id: UUID) -> None:
         self.id = id
         self.kept: list[list[Any]] = []
-        self._places: dict[str, int] = {}
+        self._places: dict[tuple[str, UUID], int] = {}
 
     def refer(self, handle: Any) -> list[Any]:
         if not isinstance(handle, Sealed):
             raise NotSealed(type(handle).__name__)
-        place = self._places.get(handle.box)
+        key = handle.box, handle.event_id
+        place = self._places.get(key)
         if place is None:
-            place = self._places[handle.box] = len(self.kept)
+            place = self._places[key] = len(self.kept)
             self.kept.append(
                 [
                     handle.subject_id,

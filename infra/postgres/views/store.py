@@ -2,25 +2,26 @@
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, get_type_hints
 from uuid import UUID
 
-import orjson
 from psycopg import AsyncConnection, sql
 
 from domain.erasure.events import SubjectErased
 from domain.model import Sealed
 from infra.outage import unavailable_on_outage
 from infra.postgres.database import Pool
+from infra.postgres.views.columns import column, unnested
 from infra.postgres.views.tables import TABLES, VIEWS, Table, by_aggregate, load_rows, save_rows
 from projections.directory import ContactDetail, DirectoryRow, canonical, contact_details
 from projections.model import Row
-from projections.timeline import entry, kind_of
+from projections.timeline import Entry, entry, kind_of
 from services.ports import BlindIndex, Recorded, Unsealer
 
 SWITCH_LOCK = 0x6C657468650002
 """Shared by every batch; a rebuild takes it alone for the moment in which it switches views."""
 
+ENTRY_COLUMNS = tuple(column(name, hint) for name, hint in get_type_hints(Entry).items())
 Detail = tuple[UUID, UUID, ContactDetail]
 """Record, subject, and which detail: the key of a blind index row."""
 
@@ -170,13 +171,15 @@ class PostgresViewStore:
             )
 
     async def _enter(self, connection: AsyncConnection[Any], batch: Sequence[Recorded]) -> None:
-        document = orjson.dumps([entry(recorded) for recorded in batch])
+        entries = [entry(recorded) for recorded in batch]
+        literals = [it.literal([getattr(row, it.name) for row in entries]) for it in ENTRY_COLUMNS]
         await connection.execute(
-            sql.SQL(
-                "INSERT INTO {table} SELECT * FROM json_populate_recordset(NULL::{table}, %s::json) "
-                "ON CONFLICT DO NOTHING"
-            ).format(table=sql.Identifier("timeline" + self.suffix, "entries")),
-            [document.decode()],
+            sql.SQL("INSERT INTO {} ({}) {} ON CONFLICT DO NOTHING").format(
+                sql.Identifier("timeline" + self.suffix, "entries"),
+                sql.SQL(", ").join(sql.Identifier(it.name) for it in ENTRY_COLUMNS),
+                unnested(ENTRY_COLUMNS),
+            ),
+            literals,
         )
 
     async def _track(self, connection: AsyncConnection[Any], source: str, position: int) -> None:

@@ -2,14 +2,13 @@
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
 from typing import Any, Generic, TypeVar
 from uuid import UUID
 
-import orjson
 from psycopg import AsyncConnection, sql
 
 from infra.postgres.views.codec import RowCodec, codec
+from infra.postgres.views.columns import unnested
 from projections import directory, pipeline, tickets
 from projections.directory import CustomerRow, ErasureRow, MemberRow
 from projections.model import Recorded, Row
@@ -38,8 +37,8 @@ class Table(Generic[R]):
         return sql.Identifier(self.view + suffix, self.name)
 
     def selection(self) -> sql.Composed:
-        """The stored columns, for the rows to be decoded."""
-        return sql.SQL(", ").join(sql.Identifier("it", name) for name in self.codec.stored)
+        """The columns, for the rows to be decoded."""
+        return sql.SQL(", ").join(sql.Identifier("it", column.name) for column in self.codec.columns)
 
 
 CUSTOMERS = Table("directory", "customers", "customer", CustomerRow, directory.project)
@@ -71,22 +70,21 @@ async def save_rows(
 
     In one order everywhere, so that two writers never wait for each other in a circle.
     """
-    encode = table.codec.encode
-    document = orjson.dumps([encode(row) for row in sorted(rows, key=_id)], default=_exact)
-    cursor = await connection.execute(_upsert(table, suffix), [document.decode()], binary=True)
+    literals = table.codec.encode(sorted(rows, key=_id))
+    cursor = await connection.execute(_upsert(table, suffix), literals, binary=True)
     return {record[0] for record in await cursor.fetchall()}
 
 
 def _upsert(table: Table[Any], suffix: str) -> sql.Composed:
-    columns = [sql.Identifier(name) for name in table.codec.stored]
+    names = [sql.Identifier(column.name) for column in table.codec.columns]
     return sql.SQL(
-        "INSERT INTO {table} AS live ({columns}) "
-        "SELECT {columns} FROM json_populate_recordset(NULL::{table}, %s::json) "
+        "INSERT INTO {table} AS live ({names}) {given} "
         "ON CONFLICT (id) DO UPDATE SET {assignments} WHERE live.version < excluded.version RETURNING id"
     ).format(
         table=table.identifier(suffix),
-        columns=sql.SQL(", ").join(columns),
-        assignments=sql.SQL(", ").join(sql.SQL("{0} = excluded.{0}").format(it) for it in columns[1:]),
+        names=sql.SQL(", ").join(names),
+        given=unnested(table.codec.columns),
+        assignments=sql.SQL(", ").join(sql.SQL("{0} = excluded.{0}").format(it) for it in names[1:]),
     )
 
 
@@ -98,9 +96,3 @@ def by_aggregate(tables: Collection[Table[Any]]) -> Mapping[str, tuple[Table[Any
 
 def _id(row: Row) -> bytes:
     return row.id.bytes
-
-
-def _exact(value: object) -> str:
-    if isinstance(value, Decimal):
-        return str(value)
-    raise TypeError(type(value).__name__)

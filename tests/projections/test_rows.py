@@ -1,0 +1,111 @@
+"""Rows in PostgreSQL: what goes in comes out, whatever the texts are made of."""
+
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from uuid import UUID, uuid4
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from domain.model import Category, Sealed
+from domain.values import CustomerKind, LawfulBasis, Stage
+from infra.postgres.database import open_pool
+from infra.postgres.views.codec import NotSealed
+from infra.postgres.views.columns import quoted
+from infra.postgres.views.tables import CUSTOMERS, LEADS, load_rows, save_rows
+from projections.directory import ContactRow, CustomerRow
+from projections.pipeline import LeadRow
+
+NOW = datetime(2026, 3, 2, 9, 0, 0, 123456, tzinfo=UTC)
+NASTY = ["NULL", "", " ", '"', "\\", "{a,b}", "a,b", "it's", "line\nbreak\ttab", "%s", "ß 漢 😀", '\\"{},"\\']
+
+
+def sealed(id: UUID, field: str, box: str = "Ym94") -> Sealed:
+    return Sealed(
+        subject_id=uuid4(),
+        category=Category.IDENTITY,
+        fingerprint="ab" * 32,
+        box=box,
+        field=field,
+        originator_id=id,
+        originator_version=1,
+        topic="customer.registered",
+        event_id=uuid4(),
+    )
+
+
+def customer(text: str) -> CustomerRow:
+    id = uuid4()
+    name = sealed(id, "name")
+    return CustomerRow(
+        id=id,
+        subject_id=uuid4(),
+        version=1,
+        position=1,
+        kind=CustomerKind.PERSON,
+        source=text,
+        lawful_basis=LawfulBasis.CONTRACT,
+        purpose=text,
+        registered_at=NOW,
+        changed_at=NOW,
+        organisation=text,
+        tags=[text, *NASTY],
+        name=name,
+        contacts=[
+            ContactRow(id=uuid4(), name=sealed(id, "name", "b3RoZXI="), email=sealed(id, "email", "b3RoZXI="))
+        ],
+    )
+
+
+async def test_rows_come_back_as_they_were_written(database_url: str) -> None:
+    rows = [customer(text) for text in NASTY]
+    lead = LeadRow(
+        id=uuid4(),
+        subject_id=uuid4(),
+        version=3,
+        position=2**40,
+        stage=Stage.WON,
+        furthest=Stage.WON,
+        source="web",
+        captured_at=NOW,
+        changed_at=NOW,
+        value=Decimal("99999999999999.9999"),
+        currency="EUR",
+        expected_close_on=date(2026, 12, 31),
+    )
+    pool = await open_pool(database_url, size=1)
+    async with pool.connection() as connection:
+        assert await save_rows(connection, CUSTOMERS, rows) == {row.id for row in rows}
+        assert await load_rows(connection, CUSTOMERS, [row.id for row in rows]) == {
+            row.id: row for row in rows
+        }
+        assert await save_rows(connection, LEADS, [lead]) == {lead.id}
+        assert await load_rows(connection, LEADS, [lead.id]) == {lead.id: lead}
+    await pool.close()
+
+
+async def test_a_row_is_not_replaced_by_an_older_one(database_url: str) -> None:
+    new, pool = customer("new"), await open_pool(database_url, size=1)
+    new.version = 2
+    old = customer("old")
+    old.id = new.id
+    async with pool.connection() as connection:
+        await save_rows(connection, CUSTOMERS, [new])
+        assert await save_rows(connection, CUSTOMERS, [old]) == set()
+        assert (await load_rows(connection, CUSTOMERS, [new.id]))[new.id].source == "new"
+    await pool.close()
+
+
+def test_a_clear_personal_value_is_never_encoded() -> None:
+    row = customer("web")
+    row.name = "Ann Lee"
+    with pytest.raises(NotSealed) as refusal:
+        CUSTOMERS.codec.encode([row])
+    assert "Ann" not in str(refusal.value)
+
+
+@settings(max_examples=200)
+@given(st.text(st.characters(exclude_characters='"\\')))
+def test_text_without_quotes_and_backslashes_is_only_put_in_quotes(text: str) -> None:
+    assert quoted(text) == f'"{text}"'
