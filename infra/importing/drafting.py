@@ -90,15 +90,16 @@ class Drafting:
         self, kind: str, step: Step, row: Row, reasons: list[Reason], omitted: list[Reason]
     ) -> Command:
         at = self._value("at", step.at, row, reasons) if step.at else None
-        fields = {
-            name: value
-            for name, source in step.fields.items()
-            if (value := self._value(name, source, row, omitted if source.bad == "omit" else reasons))
-            is not None
-        }
-        refused = {reason.field for reason in (*reasons, *omitted)}
-        missing = fields_of(kind, step.do).required - fields.keys() - refused
-        reasons.extend(Reason(name, "missing") for name in sorted(missing))
+        fields: dict[str, Any] = {}
+        for name, source in step.fields.items():
+            if source.column is not None and source.otherwise is None and not row.values.get(source.column):
+                continue  # most columns of a shipped mapping are absent from most files
+            value = self._value(name, source, row, omitted if source.bad == "omit" else reasons)
+            if value is not None:
+                fields[name] = value
+        if missing := fields_of(kind, step.do).required - fields.keys():
+            refused = {reason.field for reason in (*reasons, *omitted)}
+            reasons.extend(Reason(name, "missing") for name in sorted(missing - refused))
         return Command(step.do, at, fields)
 
     def _value(self, name: str, source: Value, row: Row, reasons: list[Reason]) -> Any:
