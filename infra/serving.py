@@ -101,6 +101,10 @@ def _work(settings: Settings, listening: socket.socket) -> None:
 
 async def _serve_own_system(settings: Settings, listening: socket.socket) -> None:
     stop = stop_on_signals()
+    starter = multiprocessing.parent_process()
+    if starter is not None:
+        # Killed, it cannot tell us to stop, and nobody else could listen where we do.
+        asyncio.get_running_loop().add_reader(starter.sentinel, stop.set)
     async with open_system(settings, migrated=False) as system:
         await serve_system(system, listening, stop)
 
