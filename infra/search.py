@@ -41,6 +41,7 @@ NAMING = (
 TOPICS = frozenset(it.TOPIC for it in NAMING)
 PAGE_EVENTS = 2_000
 POLL_SECONDS = 0.5
+GATHER_SECONDS = 0.25
 TRIGRAM = 3
 
 Name = tuple[UUID, str, UUID, Personal]
@@ -86,7 +87,9 @@ class NameIndex:
         while not stop.is_set():
             await self._catch_up()
             self.built = True
-            await self.reader.wait(self.position, POLL_SECONDS)
+            if await self.reader.wait(self.position, POLL_SECONDS):
+                # Not event by event beside every write: a search catches up by itself.
+                await asyncio.sleep(GATHER_SECONDS)
 
     async def search(self, text: str, *, kind: str, limit: int) -> list[UUID]:
         """Ids of the records of this kind whose names contain every word of the text, best first.

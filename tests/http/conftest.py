@@ -16,7 +16,7 @@ from tests.http.stack import Running, running
 def server(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     name = f"http_{uuid4().hex}"
     with psycopg.connect(postgres.url_of("postgres"), autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}")  # type: ignore[arg-type]
+        connection.execute(f"CREATE DATABASE {name}")
     with running(postgres.url_of(name), tmp_path_factory.mktemp("http")) as it:
         yield it
 

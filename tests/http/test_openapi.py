@@ -55,7 +55,7 @@ def records(server: Running) -> dict[str, str]:
     return made
 
 
-@DOCUMENT.parametrize()
+@DOCUMENT.parametrize()  # type: ignore[untyped-decorator]
 @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
 def test_every_answer_is_as_the_document_says(
     case: Any, server: Running, api: httpx.Client, records: dict[str, str]
