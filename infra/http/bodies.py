@@ -10,6 +10,7 @@ from domain.values import Channel, CustomerKind, ErasureGround, LawfulBasis, Lev
 from infra.http.commands import CommandBody
 from infra.http.values import BornOn, Count, Country, Currency, Email, FreeText, Line, MoneyIn, Phone, Tags
 
+EXAMPLE_ID = "0197a3c0-5b1e-7c44-9d53-2f6a8e1b7c90"
 Source = Annotated[Line, Field(description="Where the data came from.", examples=["web form"])]
 OwnerId = Annotated[
     UUID | None, Field(description="The member who looks after it; null: nobody.", examples=[None])
@@ -82,13 +83,13 @@ class AddContact(CommandBody):
 class ChangeContact(AddContact):
     """Say all that is known of a contact from now on: a field left out is not known any more."""
 
-    contact_id: UUID
+    contact_id: UUID = Field(examples=[EXAMPLE_ID])
 
 
 class RemoveContact(CommandBody):
     """The person is no contact of this organisation any more. This erases nothing."""
 
-    contact_id: UUID
+    contact_id: UUID = Field(examples=[EXAMPLE_ID])
 
 
 class AssignOwner(CommandBody):
@@ -171,7 +172,7 @@ class RevalueLead(CommandBody):
 class LinkLead(CommandBody):
     """Say which customer the sale is for."""
 
-    customer_id: UUID
+    customer_id: UUID = Field(examples=[EXAMPLE_ID])
 
 
 class WinLead(CommandBody):

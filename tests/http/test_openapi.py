@@ -8,6 +8,7 @@ import pytest
 import schemathesis
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
+from pydantic import BaseModel
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import (
     content_type_conformance,
@@ -17,6 +18,9 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from infra.http.app import routed
+from infra.http.commands import CommandBody
+from infra.http.customers import Lookup
+from infra.http.tokens import NewToken
 from tests.http.samples import organisation, person, ticket
 from tests.http.stack import Running
 
@@ -70,3 +74,43 @@ def test_every_answer_is_as_the_document_says(
     case.call_and_validate(
         base_url=server.url, headers={"Authorization": api.headers["Authorization"]}, checks=CHECKS
     )
+
+
+def operations() -> list[tuple[str, dict[str, Any]]]:
+    paths = routed().openapi()["paths"]
+    return [(f"{verb} {path}", it) for path, verbs in paths.items() for verb, it in verbs.items()]
+
+
+@pytest.mark.parametrize(("name", "operation"), operations(), ids=[name for name, _ in operations()])
+def test_every_operation_is_described_with_its_refusals(name: str, operation: dict[str, Any]) -> None:
+    assert operation["summary"]
+    assert operation["description"].strip()
+    if "/v1/" in name:
+        assert {"401", "403", "503"} <= operation["responses"].keys()
+        assert operation["security"] == [{"token": []}]
+
+
+def bodies() -> list[type[BaseModel]]:
+    return [*subclasses(CommandBody), NewToken, Lookup]
+
+
+def subclasses(kind: type[BaseModel]) -> list[type[BaseModel]]:
+    return [it for child in kind.__subclasses__() for it in (child, *subclasses(child))]
+
+
+@pytest.mark.parametrize("body", bodies(), ids=lambda it: it.__name__)
+def test_the_examples_of_every_body_are_accepted(body: type[BaseModel]) -> None:
+    properties = body.model_json_schema()["properties"]
+    examples = {name: example_of(schema) for name, schema in properties.items()}
+    assert {name for name, example in examples.items() if example is MISSING} == set()
+    body.model_validate(examples)
+
+
+MISSING = object()
+
+
+def example_of(schema: dict[str, Any]) -> Any:
+    for it in (schema, *schema.get("anyOf", ())):
+        if it.get("examples"):
+            return it["examples"][0]
+    return MISSING
