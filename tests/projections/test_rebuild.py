@@ -10,6 +10,7 @@ from uuid_utils.compat import uuid7
 
 from domain.values import Channel, CurrencyCode, CustomerKind, EmailAddress, LawfulBasis, Level, Money
 from infra.kafka.broker import LocalBroker
+from infra.postgres.views.store import PostgresViewStore
 from infra.postgres.views.tables import VIEWS
 from infra.rebuild import Rebuilder, RebuildReport, RebuildRunning, UnknownView
 from projections.directory import ContactDetail
@@ -148,6 +149,35 @@ async def test_a_rebuild_under_writes_never_shows_an_empty_view_and_loses_nothin
         assert counts[0] == 5
         print(f"{len(counts)} reads during 8 rebuilds saw {counts[0]} to {counts[-1]} leads, never fewer")
         assert all(it.equal for it in await rebuild_all(world))
+
+
+async def test_a_batch_that_comes_during_the_switch_waits_and_shows_in_the_new_view(
+    database_url: str,
+) -> None:
+    async with postgres_world(database_url, projecting=False) as world:
+        (lead,) = await some_business(world, 1)
+        await rebuild_all(world)
+        assert isinstance(world.store, PostgresViewStore)
+        batches: list[asyncio.Task[None]] = []
+
+        class Unhurried(Rebuilder):
+            """Takes its time in the middle of the switch."""
+
+            async def _bring_live(self, *given: Any) -> None:
+                await super()._bring_live(*given)
+                await world.leads.assign(id=lead, owner_id=uuid7(), context=at(9))
+                batch = [world.mapper.to_domain_event(it) for it in await world.reader.events_of(lead)]
+                batches.append(asyncio.create_task(world.store.apply(batch, "log")))
+                await asyncio.sleep(0.5)
+
+        assert world.pool is not None
+        await Unhurried(world.pool, world.reader, world.mapper, world.unsealer, world.blind).rebuild(
+            "pipeline"
+        )
+        await batches[0]
+        row = await world.views.pipeline.lead(lead)
+        assert row is not None
+        assert row.version == 3
 
 
 async def test_an_interrupted_rebuild_goes_on_where_it_was(
