@@ -1,6 +1,5 @@
 """`lethe import`: records from a file."""
 
-import gc
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -9,12 +8,11 @@ import typer
 
 from infra.bootstrap import open_system
 from infra.cli.command import Answer, Call, command, progress_of
+from infra.importing.batches import spare_the_garbage_collector
 from infra.importing.importer import Importer, ImportReport
 from infra.importing.known import KnownCommands
 from infra.importing.mapping import BadMapping, load_mapping
 from infra.importing.rows import size_of
-
-GARBAGE_THRESHOLD = 50_000
 
 
 class Kind(StrEnum):
@@ -57,12 +55,6 @@ async def import_(
                 progress=progress,
             )
     return Answer(report, _in_words(report), well=report.complete)
-
-
-def spare_the_garbage_collector() -> None:
-    """Let it look seldom: an import makes many short-lived objects and no cycles."""
-    gc.freeze()
-    gc.set_threshold(GARBAGE_THRESHOLD, 50, 100)
 
 
 def _in_words(report: ImportReport) -> str:

@@ -3,11 +3,10 @@
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
-from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 from uuid import UUID
@@ -16,19 +15,18 @@ from pydantic import BaseModel, ValidationError
 from uuid_utils.compat import uuid7
 
 from domain.model import DomainError, happening_at
-from infra.importing.drafting import Drafting
-from infra.importing.drafts import Draft, Names, Rejected
+from infra.importing.batches import DraftedFile, NextBatch, batches_of
+from infra.importing.drafts import Draft, Rejected
 from infra.importing.known import KnownCommands
 from infra.importing.mapping import Mapping
 from infra.importing.rejects import RejectFile
-from infra.importing.rows import Reason, Row, read
+from infra.importing.rows import Reason
 from services.application import Application
 from services.ports import BlindIndex, CommandContext, CommandReused, Outcome, Unavailable
 
 T = TypeVar("T")
 ACTOR = "lethe-import"
 LANES = 6
-DRAFTS_A_LANE = 256
 ATTEMPTS_MAX = 8
 
 
@@ -58,9 +56,10 @@ class ImportReport(BaseModel):
 class _Run:
     """The state of one import."""
 
-    items: Iterator[Draft | Rejected]
+    following: NextBatch
     rejects: RejectFile
     report: ImportReport
+    progress: Callable[[int], None]
     correlation_id: UUID
     now: datetime
     added: Counter[str] = field(default_factory=Counter)
@@ -93,12 +92,11 @@ class Importer:
         """
         now, started = self.application.clock.now(), time.perf_counter()
         report = ImportReport(file=path.name, kind=mapping.kind, dry_run=dry_run)
-        drafting = Drafting(mapping, Names(self.blind, mapping.realm), now)
+        drafted = DraftedFile(path, mapping, self.blind, now)
         with RejectFile(rejects) as file:
-            rows = _counted(read(path, mapping), report, progress)
-            run = _Run(drafting.drafts(rows), file, report, uuid7(), now)
-            await _all([asyncio.create_task(self._lane(run)) for _ in range(LANES)])
-        progress(report.rows)
+            async with batches_of(drafted) as following:
+                run = _Run(following, file, report, progress, uuid7(), now)
+                await _all([asyncio.create_task(self._lane(run)) for _ in range(LANES)])
         return report.model_copy(
             update={
                 "added": dict(run.added),
@@ -109,11 +107,13 @@ class Importer:
         )
 
     async def _lane(self, run: _Run) -> None:
-        while items := list(islice(run.items, DRAFTS_A_LANE)):
-            for it in items:
+        while (batch := await run.following()) is not None:
+            run.report.rows = max(run.report.rows, batch.rows)
+            run.progress(run.report.rows)
+            for it in batch.items:
                 if isinstance(it, Rejected):
                     _reject(run, it)
-            drafts = [(it, _context(run, it)) for it in items if isinstance(it, Draft)]
+            drafts = [(it, _context(run, it)) for it in batch.items if isinstance(it, Draft)]
             contexts = [context for _, context in drafts]
             answers = await _patiently(partial(self.known.answers, contexts))
             new = []
@@ -178,14 +178,6 @@ async def _all(lanes: Sequence[asyncio.Task[None]]) -> None:
         for lane in lanes:
             lane.cancel()
         await asyncio.gather(*lanes, return_exceptions=True)
-
-
-def _counted(rows: Iterable[Row], report: ImportReport, progress: Callable[[int], None]) -> Iterator[Row]:
-    for row in rows:
-        report.rows = row.number
-        if row.number % DRAFTS_A_LANE == 0:
-            progress(row.number)
-        yield row
 
 
 def _reject(run: _Run, rejected: Rejected) -> None:

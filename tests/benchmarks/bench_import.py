@@ -17,8 +17,8 @@ from rich.console import Console
 from rich.table import Table
 
 from infra.bootstrap import open_system
-from infra.cli.importing import spare_the_garbage_collector
 from infra.eventloop import run
+from infra.importing.batches import spare_the_garbage_collector
 from infra.importing.importer import Importer
 from infra.importing.known import KnownCommands
 from infra.importing.mapping import load_mapping
