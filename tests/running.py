@@ -92,6 +92,8 @@ class Lethe:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if error is not None and self.process is not None:
+            print(self.logged[-20_000:])  # before its folder goes
         if self.process is not None and self.process.poll() is None:
             try:
                 self.stop()

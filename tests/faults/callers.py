@@ -10,8 +10,9 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import httpx
-import orjson
 import psycopg
+
+from infra import json
 
 PAUSE_SECONDS = 0.05
 ANSWER_SECONDS_MAX = 30.0
@@ -108,6 +109,8 @@ class Callers:
 def assert_each_once(url: str, acknowledged: Mapping[UUID, Answer]) -> int:
     """Every acknowledged command is in the log, whole, once, as it was answered; the number of events."""
     with psycopg.connect(url) as connection:
+        # One look at both tables: the system may be at work.
+        connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
         commands = {
             row[0]: row[1:]
             for row in connection.execute(
@@ -121,7 +124,7 @@ def assert_each_once(url: str, acknowledged: Mapping[UUID, Answer]) -> int:
     by_record: dict[UUID, list[tuple[int, UUID]]] = defaultdict(list)
     last: dict[UUID, tuple[UUID, int, int]] = {}
     for record, version, position, state in events:
-        command = UUID(orjson.loads(state)["command_id"])
+        command = UUID(json.decode(state)["command_id"])
         by_record[record].append((version, command))
         last[command] = (record, version, position)
     for key, answer in acknowledged.items():
