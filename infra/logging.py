@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Any, TextIO
 from uuid import UUID
 
-import orjson
+import msgspec
 import structlog
 
 # The keys under which a word may be logged. Each value must be a word of the product, never of its users.
@@ -136,4 +136,4 @@ def _number(level: str) -> int:
 
 
 def _json(fields: Any, **_: Any) -> str:
-    return orjson.dumps(fields, default=str).decode()
+    return msgspec.json.encode(fields, enc_hook=str).decode()

@@ -25,7 +25,7 @@ async def supervise(name: str, work: Callable[[], Awaitable[None]], stop: asynci
         started = loop.time()
         try:
             await work()
-        except Exception as error:  # noqa: BLE001 - the one place that answers for any fault
+        except Exception as error:
             # Said with its type and places only (a message may quote data), and the work is started again.
             log.error("work_failed", work=name, exc_info=error)
         if loop.time() - started > HEALTHY_AFTER_SECONDS:

@@ -9,12 +9,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, LiteralString
 from uuid import UUID, uuid4
 
-import orjson
 import psycopg
 from eventsourcing.persistence import Notification
 from kafka import KafkaConsumer, TopicPartition
 from uuid_utils.compat import uuid7
 
+from infra import json
 from infra.kafka.record import from_record, topics
 
 START = datetime(2026, 3, 1, 9, tzinfo=UTC)
@@ -45,7 +45,7 @@ def stored(position: int, originator_id: UUID, version: int, topic: str = "lead.
             }
         ],
     }
-    return Notification(originator_id, version, topic, orjson.dumps(state), position)
+    return Notification(originator_id, version, topic, json.encode(state), position)
 
 
 def stored_events(
@@ -202,5 +202,5 @@ def first_deliveries(events: Iterable[Notification]) -> list[Notification]:
     """Each event where it was delivered first, as a subscriber that de-duplicates by id sees them."""
     seen: dict[str, Notification] = {}
     for it in events:
-        seen.setdefault(orjson.loads(it.state)["id"], it)
+        seen.setdefault(json.decode(it.state)["id"], it)
     return list(seen.values())

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Annotated, Any, Concatenate, ParamSpec
 
-import orjson
+import msgspec
 import typer
 from pydantic import BaseModel
 from rich.console import Console
@@ -20,12 +20,13 @@ from infra.bootstrap import CannotStart
 from infra.eventloop import run
 from infra.importing.mapping import BadMapping
 from infra.importing.rows import BadFile
+from infra.rebuild import RebuildRunning
 from infra.settings import BadSettings, Settings, load
 from services.ports import KeyLost, Tampered, Unavailable
 
 P = ParamSpec("P")
 USED_WRONGLY = (BadSettings, BadMapping)
-FAILED = (DomainError, Unavailable, BadFile, CannotStart, KeyLost, Tampered)
+FAILED = (DomainError, Unavailable, BadFile, CannotStart, KeyLost, RebuildRunning, Tampered)
 
 lethe = typer.Typer(
     name="lethe",
@@ -143,7 +144,5 @@ def _run(
 
 def _write(document: BaseModel | dict[str, Any]) -> None:
     plain = document.model_dump(mode="json") if isinstance(document, BaseModel) else document
-    sys.stdout.buffer.write(
-        orjson.dumps(plain, default=str, option=orjson.OPT_APPEND_NEWLINE | orjson.OPT_INDENT_2)
-    )
+    sys.stdout.buffer.write(msgspec.json.format(msgspec.json.encode(plain, enc_hook=str), indent=2) + b"\n")
     sys.stdout.flush()

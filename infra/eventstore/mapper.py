@@ -11,12 +11,10 @@ reserved name `reason` in the conversation box of the record's subject. `version
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from decimal import Decimal
 from functools import cache
 from typing import Any, cast
 from uuid import UUID
 
-import orjson
 from eventsourcing.persistence import (
     Mapper,
     MapperDeserialisationError,
@@ -24,12 +22,13 @@ from eventsourcing.persistence import (
     StoredEvent,
     Transcoder,
 )
-from pydantic import BaseModel, TypeAdapter
+from pydantic import TypeAdapter
 from uuid_utils.compat import uuid7
 
 from domain.catalogue import EVENTS, layout
 from domain.model import Category, Created, Erased, Event, Public, Sealed
 from domain.values import STORED
+from infra import json
 from infra.eventstore.sealing import Place, seal
 from services.ports import Commit, DataKey, Envelope, KeyName, Recorded, SubjectIsErased, Unavailable
 
@@ -56,7 +55,7 @@ class EventMapper(Mapper[UUID]):
     """Maps `Recorded` to the stored form, and back without unsealing anything."""
 
     def __init__(self, namespace: str) -> None:
-        super().__init__(transcoder=OrjsonTranscoder())
+        super().__init__(transcoder=JsonTranscoder())
         self.namespace = namespace
         for event_class in EVENTS.values():
             if REASON in layout(event_class).personal:
@@ -167,14 +166,14 @@ class EventMapper(Mapper[UUID]):
         return events
 
 
-class OrjsonTranscoder(Transcoder):
-    """JSON as orjson writes it: times end in Z, decimals are strings."""
+class JsonTranscoder(Transcoder):
+    """JSON as msgspec writes it: times end in Z, decimals are strings."""
 
     def encode(self, obj: Any) -> bytes:
-        return orjson.dumps(obj, default=_plain, option=orjson.OPT_UTC_Z)
+        return json.encode(obj)
 
     def decode(self, data: bytes) -> Any:
-        return orjson.loads(data)
+        return json.decode(data)
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,12 +274,3 @@ def _envelope(state: Mapping[str, Any], event_id: UUID, reason: Sealed | None) -
         reason=reason,
         traceparent=state.get("traceparent"),
     )
-
-
-def _plain(value: Any) -> Any:
-    match value:
-        case BaseModel():
-            return value.model_dump(mode="json")
-        case Decimal():
-            return str(value)
-    raise TypeError(f"no stored form for {type(value).__qualname__}")

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from struct import Struct
 from uuid import UUID
 
-import orjson
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from domain.model import Category
+from infra import json
 from services.ports import DataKey, Tampered
 
 NONCE_BYTES = 12
@@ -58,7 +58,7 @@ def associated_data(place: Place, fingerprint: str) -> bytes:
 def seal(fields: Mapping[str, str], key: DataKey, place: Place) -> str:
     """The box, in base64: nonce and ciphertext of the fields as one JSON object."""
     nonce = os.urandom(NONCE_BYTES)
-    plaintext = orjson.dumps(fields)
+    plaintext = json.encode(fields)
     sealed = AESGCM(key.secret).encrypt(nonce, plaintext, associated_data(place, key.fingerprint))
     return b64encode(nonce + sealed).decode()
 
@@ -72,7 +72,7 @@ def open_box(box: str, key: DataKey, place: Place) -> dict[str, str]:
         )
     except InvalidTag:
         raise _tampered(place) from None
-    fields: dict[str, str] = orjson.loads(plaintext)
+    fields: dict[str, str] = json.decode(plaintext)
     return fields
 
 

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Final, TypeAlias
 from uuid import UUID
 
-import orjson
 from fastapi import APIRouter, Body, Depends, Path, Request
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from starlette.responses import Response
 from uuid_utils.compat import uuid7
 
+from infra import json
 from infra.access import Token
 from infra.http.auth import Eraser, Writer
 from infra.http.dependencies import Dependencies
@@ -115,7 +115,7 @@ def answer(outcome: Outcome, status: int, headers: Mapping[str, str], **more: UU
         **more,
     }
     tagged = {"ETag": f'"{outcome.version}"', **headers}
-    return Response(orjson.dumps(body), status, tagged, media_type="application/json")
+    return Response(json.encode(body), status, tagged, media_type="application/json")
 
 
 KEY: Final = re.compile(r"[\x21-\x7e]([\x20-\x7e]{0,253}[\x21-\x7e])?")

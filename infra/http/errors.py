@@ -8,7 +8,6 @@ from types import MappingProxyType
 from typing import Any, Final
 from uuid import uuid4
 
-import orjson
 import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -17,6 +16,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from domain.model import DomainError
+from infra import json
 from projections.analytics import TooManyPoints
 from services.erasures import SubjectNotFound
 from services.ports import (
@@ -167,7 +167,7 @@ def problem(
         document["detail"] = detail
     if errors is not None:
         document["errors"] = errors
-    body = orjson.dumps(document | members)
+    body = json.encode(document | members)
     return Response(body, status, dict(headers or {}), media_type=MEDIA_TYPE)
 
 

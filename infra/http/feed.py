@@ -2,12 +2,12 @@
 
 from typing import Annotated, Any, Final
 
-import orjson
 from eventsourcing.persistence import Notification
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
+from infra import json
 from infra.http.auth import Reader
 from infra.http.dependencies import Door
 from infra.http.errors import READ_REFUSALS, documented
@@ -77,12 +77,12 @@ async def read_events(door: Door, token: Reader, query: Annotated[FeedQuery, Que
         if wanted is None or it.topic in wanted or it.topic.partition(".")[0] in wanted
     ]
     document = {"items": items, "next": found[-1].id if found else query.after}
-    return Response(orjson.dumps(document), media_type="application/json")
+    return Response(json.encode(document), media_type="application/json")
 
 
 def cloud_event(notification: Notification, namespace: str) -> dict[str, Any]:
     """The stored event, reshaped: nothing is opened."""
-    state = orjson.loads(notification.state)
+    state = json.decode(notification.state)
     optional = {"causationid": state.get("causation_id"), "traceparent": state.get("traceparent")}
     return {
         "specversion": "1.0",

@@ -2,11 +2,11 @@
 
 from typing import Final
 
-import orjson
 from fastapi import APIRouter
 from pydantic import BaseModel, Field
 from starlette.responses import Response
 
+from infra import json
 from infra.http.dependencies import Door
 
 PROMETHEUS: Final = "text/plain; version=0.0.4; charset=utf-8"
@@ -41,7 +41,7 @@ async def readyz(door: Door) -> Response:
     """The process can serve: database, migrations, keys and views are as they should be."""
     checks = dict(await door.ready())
     ready = not any(checks.values())
-    document = orjson.dumps({"ready": ready, "checks": checks})
+    document = json.encode({"ready": ready, "checks": checks})
     return Response(document, 200 if ready else 503, media_type="application/json")
 
 

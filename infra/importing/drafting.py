@@ -7,8 +7,7 @@ from itertools import groupby
 from typing import Any
 from uuid import UUID
 
-import orjson
-
+from infra import json
 from infra.importing.conversion import convert, moment
 from infra.importing.drafts import Command, Draft, Names, Rejected
 from infra.importing.histories import replayed
@@ -45,7 +44,7 @@ class Drafting:
         if record.key:
             texts = [row.values.get(column, "") for column in record.key]
             return "\0".join(texts) if any(texts) else ""
-        return orjson.dumps(row.values, option=orjson.OPT_SORT_KEYS).decode()
+        return json.encode_ordered(row.values).decode()
 
     def _once(self, record: Record, row: Row) -> Iterator[Draft | Rejected]:
         key = self._key(record, row)
@@ -69,7 +68,7 @@ class Drafting:
             return
         if omitted:
             yield Rejected(row.number, omitted, omitted=True)
-        content = orjson.dumps(commands, default=_plain, option=orjson.OPT_SORT_KEYS)
+        content = json.encode_ordered(commands)
         yield Draft(
             row.number,
             record.kind,
@@ -120,9 +119,3 @@ class Drafting:
         if at > self.now:
             raise ValueError("lies in the future")
         return at
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, tuple):
-        return list(value)
-    return str(value)

@@ -4,8 +4,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
 
-import orjson
-
+from infra import json
 from infra.importing.drafts import Rejected
 
 
@@ -29,7 +28,7 @@ class RejectFile:
             "imported": rejected.omitted,
             "reasons": [reason._asdict() for reason in rejected.reasons],
         }
-        self._file.write(orjson.dumps(document, option=orjson.OPT_APPEND_NEWLINE))
+        self._file.write(json.encode(document) + b"\n")
 
     def __enter__(self) -> Self:
         self._path.unlink(missing_ok=True)

@@ -9,8 +9,9 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 from uuid import UUID
 
-import orjson
 from eventsourcing.persistence import Notification
+
+from infra import json
 
 Headers = list[tuple[str, bytes]]
 
@@ -83,7 +84,7 @@ def _constant_headers(event_type: str, version: int, namespace: str) -> tuple[tu
 
 def to_record(notification: Notification, namespace: str) -> KafkaRecord:
     """The record of a stored event. Raises `UnknownStream` or `UnknownEntry`."""
-    state = orjson.loads(notification.state)
+    state = json.decode(notification.state)
     value = state.pop("data")
     value["sealed"] = state.pop("sealed")
     key = str(notification.originator_id).encode()
@@ -100,13 +101,13 @@ def to_record(notification: Notification, namespace: str) -> KafkaRecord:
         if header is None:
             raise UnknownEntry(entry)
         headers.append((header, content.encode()))
-    return KafkaRecord(topic_of(notification.topic, namespace), key, orjson.dumps(value), headers)
+    return KafkaRecord(topic_of(notification.topic, namespace), key, json.encode(value), headers)
 
 
 def from_record(value: bytes, headers: Sequence[tuple[str, bytes]]) -> Notification:
     """The stored event that a record was made of, at its position in the log."""
     header = {name: content.decode() for name, content in headers}
-    data = orjson.loads(value)
+    data = json.decode(value)
     sealed = data.pop("sealed")
     # In the order of the log's own writing, so that the bytes come out the same.
     state: dict[str, Any] = {"id": header["ce_id"], "recorded_at": header["ce_time"]}
@@ -120,7 +121,7 @@ def from_record(value: bytes, headers: Sequence[tuple[str, bytes]]) -> Notificat
         originator_id=UUID(header["ce_subject"]),
         originator_version=int(header["ce_aggregateversion"]),
         topic=header["ce_type"],
-        state=orjson.dumps(state),
+        state=json.encode(state),
     )
 
 

@@ -2,7 +2,6 @@
 
 from typing import Any, TypeVar
 
-import orjson
 from psycopg import AsyncConnection
 from psycopg.abc import PQGen
 from psycopg.pq import ConnStatus
@@ -10,6 +9,7 @@ from psycopg.types.json import set_json_dumps, set_json_loads
 from psycopg.waiting import Ready, Wait
 from psycopg_pool import AsyncConnectionPool
 
+from infra import json
 from infra.outage import unavailable_on_outage
 
 T = TypeVar("T")
@@ -83,5 +83,5 @@ async def open_pool(
 
 
 async def _configure(connection: AsyncConnection[Any]) -> None:
-    set_json_dumps(orjson.dumps, connection)
-    set_json_loads(orjson.loads, connection)
+    set_json_dumps(json.encode, connection)
+    set_json_loads(json.decode, connection)

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-import orjson
 from psycopg import AsyncConnection
 from psycopg.errors import InvalidSchemaName, UndefinedFunction, UndefinedTable
 from psycopg_pool import AsyncConnectionPool
 
+from infra import json
 from infra.kek import KekUnusable, KeyEncryptionKey, KeyStoreUnfit, canary_place, open_kek
 from infra.outage import unavailable_on_outage
 from infra.postgres.keyring import CACHED_SECONDS_MAX, PostgresKeyRing
@@ -111,7 +111,7 @@ def _boxes(events: Iterable[tuple[int, bytes]]) -> list[Witness]:
         try:
             found += [
                 Witness(position, UUID(box["subject"]), box["category"], box["key"])
-                for box in orjson.loads(state)["sealed"]
+                for box in json.decode(state)["sealed"]
             ]
         except (KeyError, TypeError, ValueError):
             raise KeyStoreUnfit(f"the event at position {position} is not in the stored form") from None

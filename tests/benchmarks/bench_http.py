@@ -14,11 +14,11 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Final
 
-import orjson
 import psutil
 from rich.console import Console
 from rich.table import Table
 
+from infra import json
 from infra.postgres.embedded import EmbeddedPostgres
 from infra.postgres.migrate import migrate
 
@@ -57,7 +57,7 @@ class Caller(asyncio.Protocol):
             "name": f"Person {self.number} {self.created}",
             "email": f"p{self.number}.{self.created}@example.com",
         }
-        body = orjson.dumps(person)
+        body = json.encode(person)
         key = f"Idempotency-Key: {self.number}-{self.created}-{self.until}\r\n"
         self._sent = time.perf_counter()
         self._transport.write(f"{self._head}{key}Content-Length: {len(body)}\r\n\r\n".encode() + body)

@@ -6,7 +6,6 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid4
 
-import orjson
 import pytest
 from eventsourcing.persistence import MapperDeserialisationError, Notification, StoredEvent
 
@@ -16,6 +15,7 @@ from domain.erasure.events import ErasureRequested
 from domain.lead.events import LeadQualified
 from domain.model import Category, Erased, Sealed
 from domain.values import ErasureGround, Money
+from infra import json
 from infra.eventstore.mapper import EventMapper, UnknownEvent
 from infra.eventstore.sealing import Place, open_box
 from services.ports import DataKey, Envelope, KeyName, Recorded, SubjectIsErased, Unavailable
@@ -43,8 +43,8 @@ def keys_for(it: Recorded) -> dict[KeyName, DataKey | Erased]:
 
 def stored(it: Recorded, **changed: Any) -> StoredEvent:
     """The stored form, some of its top-level entries changed by hand."""
-    state = orjson.loads(MAPPER.to_stored_event(it, keys_for(it)).state)
-    return StoredEvent(it.originator_id, it.originator_version, it.event.TOPIC, orjson.dumps(state | changed))
+    state = json.decode(MAPPER.to_stored_event(it, keys_for(it)).state)
+    return StoredEvent(it.originator_id, it.originator_version, it.event.TOPIC, json.encode(state | changed))
 
 
 def qualified(currency: str = "EUR") -> LeadQualified:
@@ -61,7 +61,7 @@ def test_public_values_come_back_exactly() -> None:
     it = recorded(qualified())
     again = MAPPER.to_domain_event(MAPPER.to_stored_event(it))
     assert again == it
-    assert orjson.loads(MAPPER.to_stored_event(it).state)["data"]["value"] == {
+    assert json.decode(MAPPER.to_stored_event(it).state)["data"]["value"] == {
         "amount": "1234.50",
         "currency": "EUR",
     }
@@ -153,13 +153,13 @@ def test_a_notification_brings_its_position() -> None:
 
 def test_unknown_fields_are_left_out() -> None:
     it = recorded(qualified())
-    data = orjson.loads(MAPPER.to_stored_event(it).state)["data"] | {"from_a_later_release": 1}
+    data = json.decode(MAPPER.to_stored_event(it).state)["data"] | {"from_a_later_release": 1}
     assert MAPPER.to_domain_event(stored(it, data=data, signature="later")) == it
 
 
 def test_a_code_withdrawn_since_is_still_read() -> None:
     it = recorded(qualified())
-    data = orjson.loads(MAPPER.to_stored_event(it).state)["data"]
+    data = json.decode(MAPPER.to_stored_event(it).state)["data"]
     data["value"]["currency"] = "DEM"
     event = MAPPER.to_domain_event(stored(it, data=data)).event
     assert isinstance(event, LeadQualified)
@@ -223,4 +223,4 @@ def test_every_published_event_comes_back_as_it_was_stored(name: str) -> None:
     assert again.event.model_dump(exclude=set(personal)) == it.event.model_dump(exclude=set(personal))
     assert replace(again.envelope, reason=None) == replace(it.envelope, reason=None)
     for field in clear:
-        assert orjson.dumps(getattr(it.event, field)) not in form.state
+        assert json.encode(getattr(it.event, field)) not in form.state

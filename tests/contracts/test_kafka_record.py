@@ -5,7 +5,6 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-import orjson
 import pytest
 from eventsourcing.persistence import Notification
 from hypothesis import given
@@ -15,6 +14,7 @@ from domain.catalogue import EVENTS
 from domain.lead.events import LeadCaptured, LeadQualified
 from domain.model import Category, Event
 from domain.values import Money
+from infra import json
 from infra.eventstore.mapper import EventMapper
 from infra.kafka.record import (
     UnknownEntry,
@@ -139,7 +139,7 @@ def test_the_headers_are_cloudevents_and_hold_the_envelope() -> None:
 
 
 def test_the_value_is_the_public_data_and_the_boxes() -> None:
-    value = orjson.loads(to_record(qualified(reason="they asked"), "main").value)
+    value = json.decode(to_record(qualified(reason="they asked"), "main").value)
 
     (box,) = value.pop("sealed")
     assert box["fields"] == ["reason"]
@@ -158,7 +158,7 @@ def test_an_event_of_no_declared_stream_is_refused() -> None:
 
 def test_an_envelope_entry_without_a_header_is_refused_rather_than_lost() -> None:
     notification = qualified()
-    state = orjson.dumps({**orjson.loads(notification.state), "weather": "fair"})
+    state = json.encode({**json.decode(notification.state), "weather": "fair"})
     strange = Notification(UUID(int=1), 2, "lead.qualified", state, 42)
 
     with pytest.raises(UnknownEntry):

@@ -8,11 +8,11 @@ from contextlib import AsyncExitStack
 from typing import Any
 from uuid import UUID, uuid4
 
-import orjson
 import psycopg
 import pytest
 
 from domain.model import Category, Erased
+from infra import json
 from infra.postgres.keyring import PostgresKeyRing
 from services.ports import DataKey, KeyName, KeyState, SubjectIsErased
 from tests.faults.sealed_log import SealedLog, command, sealed_log
@@ -71,7 +71,7 @@ async def violations(log: SealedLog, destroyed: Mapping[UUID, set[str]]) -> int:
         " WHERE state = 'active' AND erased_at IS NOT NULL"
     )
     events = await log.rows("SELECT state FROM log.events")
-    boxes = [box for (state,) in events for box in orjson.loads(state)["sealed"]]
+    boxes = [box for (state,) in events for box in json.decode(state)["sealed"]]
     assert boxes
     return int(living) + sum(box["key"] not in destroyed[UUID(box["subject"])] for box in boxes)
 

@@ -4,11 +4,11 @@ import multiprocessing
 import signal
 from uuid import UUID, uuid4
 
-import orjson
 import pytest
 
 from domain.model import Category, Erased, Sealed
 from domain.values import ErasureGround
+from infra import json
 from services.ports import KeyState, RecordNotFound
 from tests.faults import dying_eraser
 from tests.faults.dying_eraser import POINTS, asking
@@ -81,7 +81,7 @@ class Person:
     async def fingerprints(self) -> list[str]:
         """The destroyed keys, as the log has them."""
         [(state,)] = await self.log.rows("SELECT state FROM log.events WHERE topic = 'subject.erased'")
-        found: list[str] = orjson.loads(state)["data"]["fingerprints"]
+        found: list[str] = json.decode(state)["data"]["fingerprints"]
         return found
 
 

@@ -9,10 +9,10 @@ from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
-import msgspec
 import pytest
 from uuid_utils.compat import uuid7
 
+from infra import json
 from infra.eventstore.mapper import UnknownEvent
 from infra.postgres.views.store import PostgresViewStore, VersionGap
 from infra.postgres.views.tables import VIEWS
@@ -72,7 +72,7 @@ async def test_an_event_of_a_later_release_passes_and_the_record_moves_on(databa
     async with postgres_world(database_url) as world:
         leads = await some_business(world, 1)
         await world.settle()
-        state = msgspec.json.decode(
+        state = json.decode(
             (await ask(world, "SELECT state FROM log.events ORDER BY position LIMIT 1"))[0][0]
         )
         strange = state | {"id": str(uuid7()), "sealed": []}
@@ -82,7 +82,7 @@ async def test_an_event_of_a_later_release_passes_and_the_record_moves_on(databa
                 await connection.execute(
                     "INSERT INTO log.events (originator_id, originator_version, topic, state) "
                     "VALUES (%s, %s, 'lead.daydreamt', %s)",
-                    [id, version, msgspec.json.encode(strange)],
+                    [id, version, json.encode(strange)],
                 )
         await world.settle()
 

@@ -12,8 +12,9 @@ from types import NoneType, UnionType
 from typing import Any, get_args, get_origin
 from uuid import UUID
 
-import orjson
 from psycopg import sql
+
+from infra import json
 
 Write = Callable[[Any], str]
 
@@ -48,7 +49,7 @@ def quoted(text: str) -> str:
 
 
 def _json(value: Any) -> str:
-    return quoted(orjson.dumps(value).decode())
+    return quoted(json.encode(value).decode())
 
 
 def _list(values: Sequence[Any]) -> str:
