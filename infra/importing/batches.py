@@ -99,7 +99,7 @@ async def _beside(file: DraftedFile) -> AsyncIterator[NextBatch]:
                 return None
             try:
                 answer: Batch | BadFile | None = await asyncio.to_thread(ours.recv)
-            except EOFError:
+            except (EOFError, OSError):  # between two messages, or in the middle of one
                 raise BadFile(f"{file.path.name}: reading was cut short; import it again to go on") from None
             ended = not isinstance(answer, Batch)
         if isinstance(answer, BadFile):
