@@ -96,14 +96,18 @@ class Callers:
             await asyncio.sleep(PAUSE_SECONDS * (1 + self._chance.random()))
 
     def _check(self, response: httpx.Response) -> None:
-        fine = (
-            response.status_code == 503
-            and response.headers["content-type"] == "application/problem+json"
-            and int(response.headers["retry-after"]) > 0
-        )
-        if not fine:
+        if not proper_retry(response):
             self.refusals.append(f"{response.status_code} {response.text[:300]}")
             raise AssertionError(self.refusals[-1])
+
+
+def proper_retry(response: httpx.Response) -> bool:
+    """Whether it says to try again, and when."""
+    return (
+        response.status_code == 503
+        and response.headers["content-type"] == "application/problem+json"
+        and int(response.headers["retry-after"]) > 0
+    )
 
 
 def assert_each_once(url: str, acknowledged: Mapping[UUID, Answer]) -> int:
