@@ -85,6 +85,15 @@ def test_the_api_is_told_to_stop_in_the_middle_of_a_request_and_answers_it(folde
         assert code == 0
 
 
+def test_without_its_broker_it_starts_takes_commands_and_stops(folder: Path) -> None:
+    with Lethe(folder, kafka="127.0.0.1:1") as lethe:
+        lethe.start()
+        assert allowed(lethe, lethe.token)
+        code, stopped = lethe.stop()
+    assert code == 0
+    assert stopped < STOP_SECONDS_MAX
+
+
 def test_two_workers_serve_are_replaced_and_stop(folder: Path) -> None:
     with Lethe(folder, workers="2") as lethe:
         lethe.start()
