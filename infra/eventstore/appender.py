@@ -16,6 +16,8 @@ from services.ports import Clock, Commit, KeyRing, Outcome, Unavailable
 
 GROUP_MAX = 500
 QUEUE_MAX = 10_000
+LANES = 2
+"""Groups under way at once: one is sealed while PostgreSQL stores the other."""
 OUTAGES_MAX = 4
 PAUSE_SECONDS = 0.05
 
@@ -62,6 +64,7 @@ class Appender:
         stored: Callable[[], None] = lambda: None,
         group_max: int = GROUP_MAX,
         queue_max: int = QUEUE_MAX,
+        lanes: int = LANES,
     ) -> None:
         self._pool = pool
         self._transaction = GroupTransaction(pool, mapper, ring, clock)
@@ -70,7 +73,8 @@ class Appender:
         self._queue_max = queue_max
         self._queue: deque[_Pending] = deque()
         self._work = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
+        self._lanes = lanes
+        self._tasks: list[asyncio.Task[None]] = []
         self._closing = False
 
     async def append(self, commit: Commit) -> Outcome:
@@ -79,8 +83,8 @@ class Appender:
             raise Unavailable("the log is closing")
         if len(self._queue) >= self._queue_max:
             raise Unavailable("too many commands are waiting")
-        if self._task is None:
-            self._task = asyncio.create_task(self._run(), name="appender")
+        if not self._tasks:
+            self._tasks = [asyncio.create_task(self._run(), name="appender") for _ in range(self._lanes)]
         pending = _Pending(commit, asyncio.get_running_loop().create_future())
         self._queue.append(pending)
         self._work.set()
@@ -90,8 +94,7 @@ class Appender:
         """Store what is queued, and take no more."""
         self._closing = True
         self._work.set()
-        if self._task is not None:
-            await self._task
+        await asyncio.gather(*self._tasks)
 
     async def _run(self) -> None:
         try:
