@@ -75,7 +75,7 @@ class StockPipelineView(PostgresTrackingRecorder):
             SQL(
                 "CREATE TABLE IF NOT EXISTS stock_pipeline (id uuid PRIMARY KEY, version bigint, stage text, "
                 "source text, product text, value numeric, currency text, changed_at timestamptz)"
-            )
+            ).format()
         )
 
     def capture(self, lead: Any, tracking: Tracking) -> None:
