@@ -1,6 +1,8 @@
 """Looks for a word in every byte of folders and processes, however it may be written there."""
 
 import contextlib
+import errno
+import os
 from base64 import b64encode
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -35,7 +37,6 @@ def forms(word: str) -> dict[str, bytes]:
 
 def search_bytes(data: bytes, words: Iterable[str], place: str) -> Iterator[Hit]:
     """Every form of the words in the data; letters of either case, but for base64."""
-    data = data.strip(b"\0")  # files are made large before they are filled
     lowered = data.lower()
     for word in words:
         for form, pattern in forms(word).items():
@@ -52,8 +53,24 @@ def search_folder(folder: Path, words: Iterable[str], *, but: Iterable[Path] = (
         with contextlib.suppress(FileNotFoundError, IsADirectoryError, OSError):
             hits += search_bytes(str(path).encode(), words, f"the name {path}")
             if path.is_file():
-                hits += search_bytes(path.read_bytes(), words, str(path))
+                hits += search_bytes(_written(path), words, str(path))
     return hits
+
+
+def _written(path: Path) -> bytes:
+    """What was ever written to the file. Brokers and databases make files large before they fill them."""
+    parts = []
+    with path.open("rb") as file:
+        number, position = file.fileno(), 0
+        try:
+            while True:
+                start = os.lseek(number, position, os.SEEK_DATA)
+                position = os.lseek(number, start, os.SEEK_HOLE)
+                parts.append(os.pread(number, position - start, start))
+        except OSError as error:
+            if error.errno != errno.ENXIO:  # there is no data any further
+                raise
+    return b"\0".join(parts).strip(b"\0")
 
 
 def search_open_files(processes: Iterable[psutil.Process], words: Iterable[str]) -> list[Hit]:
