@@ -92,9 +92,12 @@ class Publisher:
         Raises `PublishFailed`, or `ForeignStream` where the topic and the log tell of different events.
         """
         futures = []
+        partitions: dict[str, int] = {}
         for notification in notifications:
             record = to_record(notification, self.namespace)
-            partition = partition_of(record.key, len(self._producer.partitions_for(record.topic)))
+            if record.topic not in partitions:
+                partitions[record.topic] = len(self._producer.partitions_for(record.topic))
+            partition = partition_of(record.key, partitions[record.topic])
             if notification.id <= self._resumed_below and self._went_out(record, partition, notification.id):
                 continue
             try:

@@ -9,6 +9,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 from uuid import UUID
 
+import msgspec
 from eventsourcing.persistence import Notification
 
 from infra import json
@@ -36,7 +37,6 @@ OPTIONAL_ENTRIES = {
     "causation_id": "ce_causationid",
     "traceparent": "ce_traceparent",
 }
-HEADERS = ENTRIES | OPTIONAL_ENTRIES
 SCHEMA = "urn:lethe:schema:"
 
 
@@ -82,26 +82,56 @@ def _constant_headers(event_type: str, version: int, namespace: str) -> tuple[tu
     )
 
 
+class _Stored(msgspec.Struct, forbid_unknown_fields=True):
+    """The stored form, its content left as it is written: it is passed on, not looked into."""
+
+    id: str
+    recorded_at: str
+    occurred_at: str
+    actor: str
+    correlation_id: str
+    command_id: str
+    version: int
+    data: msgspec.Raw
+    sealed: msgspec.Raw
+    causation_id: str | None = None
+    traceparent: str | None = None
+
+
+_stored = msgspec.json.Decoder(_Stored)
+
+
 def to_record(notification: Notification, namespace: str) -> KafkaRecord:
     """The record of a stored event. Raises `UnknownStream` or `UnknownEntry`."""
-    state = json.decode(notification.state)
-    value = state.pop("data")
-    value["sealed"] = state.pop("sealed")
+    try:
+        stored = _stored.decode(notification.state)
+    except msgspec.ValidationError as error:
+        raise UnknownEntry(str(error)) from None
     key = str(notification.originator_id).encode()
     headers: Headers = [
-        *_constant_headers(notification.topic, state.pop("version"), namespace),
-        ("ce_id", state.pop("id").encode()),
+        *_constant_headers(notification.topic, stored.version, namespace),
+        ("ce_id", stored.id.encode()),
         ("ce_subject", key),
-        ("ce_time", state.pop("recorded_at").encode()),
+        ("ce_time", stored.recorded_at.encode()),
         ("ce_position", b"%d" % notification.id),
         ("ce_aggregateversion", b"%d" % notification.originator_version),
+        ("ce_occurredat", stored.occurred_at.encode()),
+        ("ce_actor", stored.actor.encode()),
+        ("ce_correlationid", stored.correlation_id.encode()),
+        ("ce_commandid", stored.command_id.encode()),
     ]
-    for entry, content in state.items():
-        header = HEADERS.get(entry)
-        if header is None:
-            raise UnknownEntry(entry)
-        headers.append((header, content.encode()))
-    return KafkaRecord(topic_of(notification.topic, namespace), key, json.encode(value), headers)
+    if stored.causation_id is not None:
+        headers.append(("ce_causationid", stored.causation_id.encode()))
+    if stored.traceparent is not None:
+        headers.append(("ce_traceparent", stored.traceparent.encode()))
+    return KafkaRecord(topic_of(notification.topic, namespace), key, _value(stored), headers)
+
+
+def _value(stored: _Stored) -> bytes:
+    """The data's members, then the boxes. Joined as text: to parse and write them costs ten times as much."""
+    data = bytes(stored.data)
+    comma = b"" if data == b"{}" else b","
+    return b"".join((data[:-1], comma, b'"sealed":', stored.sealed, b"}"))
 
 
 def from_record(value: bytes, headers: Sequence[tuple[str, bytes]]) -> Notification:
