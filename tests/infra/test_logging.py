@@ -88,12 +88,12 @@ def test_an_exception_leaves_its_types_and_places_but_not_its_text(out: io.Strin
 
 
 def test_a_library_is_logged_by_its_template_without_the_values(out: io.StringIO) -> None:
-    logging.getLogger("some.library").error("cannot parse %s", NAME)
-    logging.getLogger("some.library").error("cannot parse " + NAME)  # noqa: G003 - as libraries do
+    logging.getLogger("some.client").error("cannot parse %s", NAME)
+    logging.getLogger("some.client").error("cannot parse " + NAME)  # noqa: G003 - as libraries do
     with_template, without = lines(out)
     assert with_template["template"] == "cannot parse %s"
     assert "template" not in without
-    assert without["logger"] == "some.library"
+    assert without["logger"] == "some.client"
     assert "Ada" not in out.getvalue()
 
 
