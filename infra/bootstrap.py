@@ -36,8 +36,6 @@ from services.ports import Unavailable
 from services.reactions import Reactions
 from services.tickets import Tickets
 
-INDEX_KEY = "blind-index"
-
 log = structlog.get_logger(__name__)
 
 
@@ -125,7 +123,7 @@ async def open_system(settings: Settings, *, migrated: bool = True) -> AsyncIter
                 namespace=settings.namespace,
                 cache_seconds=settings.key_cache_seconds,
             )
-            blind = HmacBlindIndex(await ring.system_key(INDEX_KEY))
+            blind = HmacBlindIndex(await ring.system_key(HmacBlindIndex.KEY_NAME))
         except (KeyStoreUnfit, KekUnusable) as error:
             raise CannotStart(str(error)) from None
         system, appender = _compose(settings, database, pool, ring, blind)

@@ -1,4 +1,4 @@
-"""Group commit: whatever has queued while the last transaction ran goes into the next one."""
+"""Group commit: whatever has queued while the last transactions ran goes into the next one."""
 
 import asyncio
 from collections import deque

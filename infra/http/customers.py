@@ -32,6 +32,7 @@ from infra.http.reading import (
     SearchQuery,
     as_it_was,
     etag,
+    filter_of,
     next_page,
     show,
     show_one,
@@ -63,9 +64,7 @@ class CustomerQuery(SearchQuery):
     archived: bool | None = None
 
     def where(self) -> CustomerFilter:
-        return CustomerFilter(
-            self.kind, self.owner_id, self.country, self.sector, self.segment, self.tag, self.archived
-        )
+        return filter_of(self, CustomerFilter)
 
 
 @router.post(CUSTOMERS, status_code=201, **CREATING)

@@ -21,6 +21,7 @@ from infra.http.reading import (
     SearchQuery,
     as_it_was,
     etag,
+    filter_of,
     next_page,
     show,
     show_one,
@@ -53,9 +54,7 @@ class LeadFields(ReadQuery):
     closed_until: Moment | None = None
 
     def where(self) -> LeadFilter:
-        return LeadFilter(
-            **{name: getattr(self, name) for name in LeadFields.model_fields if name != "at_least"}
-        )
+        return filter_of(self, LeadFilter)
 
 
 class LeadQuery(LeadFields, SearchQuery):

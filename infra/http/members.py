@@ -10,7 +10,7 @@ from infra.http.auth import Reader
 from infra.http.commands import CREATING, Creating, RecordId, Verb, add_verbs
 from infra.http.dependencies import Dependencies, Door
 from infra.http.errors import READ_REFUSALS, RECORD_REFUSALS, documented
-from infra.http.reading import Page, ReadQuery, SearchQuery, next_page, show, show_one, wait_for
+from infra.http.reading import Page, ReadQuery, SearchQuery, filter_of, next_page, show, show_one, wait_for
 from infra.http.records import MemberRecord
 from infra.http.values import Line
 from projections.directory import MemberFilter, MemberRow
@@ -26,7 +26,7 @@ class MemberQuery(SearchQuery):
     present: bool | None = None
 
     def where(self) -> MemberFilter:
-        return MemberFilter(self.team, self.office, self.present)
+        return filter_of(self, MemberFilter)
 
 
 @router.post(MEMBERS, status_code=201, **CREATING)

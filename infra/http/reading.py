@@ -21,6 +21,7 @@ WAIT_SECONDS_MAX: Final = 5.0
 POSITION_MAX: Final = 2**63 - 1
 R = TypeVar("R", bound=Row)
 T = TypeVar("T")
+F = TypeVar("F")
 
 Position = Annotated[int, Field(ge=0, le=POSITION_MAX)]
 
@@ -35,6 +36,11 @@ class ReadQuery(Query):
     at_least: Position | None = Field(
         None, description="Wait, up to 5 s, until the views show the event at this position."
     )
+
+
+def filter_of(query: Query, kind: type[F]) -> F:
+    """The view's filter, each of its fields from the parameter of the same name."""
+    return kind(**{it.name: getattr(query, it.name) for it in fields(kind)})  # type: ignore[arg-type]
 
 
 class RecordQuery(ReadQuery):

@@ -21,6 +21,7 @@ from infra.http.reading import (
     RecordQuery,
     as_it_was,
     etag,
+    filter_of,
     next_page,
     show,
     show_one,
@@ -51,9 +52,7 @@ class TicketFields(ReadQuery):
     breached: bool | None = None
 
     def where(self) -> TicketFilter:
-        return TicketFilter(
-            **{name: getattr(self, name) for name in TicketFields.model_fields if name != "at_least"}
-        )
+        return filter_of(self, TicketFilter)
 
 
 class TicketQuery(TicketFields, ListQuery):

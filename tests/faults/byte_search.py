@@ -50,7 +50,7 @@ def search_folder(folder: Path, words: Iterable[str], *, but: Iterable[Path] = (
     for path in sorted(folder.rglob("*")):
         if path in set(but) or path.is_symlink():
             continue
-        with contextlib.suppress(FileNotFoundError, IsADirectoryError, OSError):
+        with contextlib.suppress(FileNotFoundError):
             hits += search_bytes(str(path).encode(), words, f"the name {path}")
             if path.is_file():
                 hits += search_bytes(_written(path), words, str(path))
