@@ -12,13 +12,26 @@ from eventsourcing.persistence import Notification
 from domain.model import Category, DomainError, Erased, Event, Sealed
 
 
+class Ground(StrEnum):
+    """Why restricted data may be processed all the same: GDPR, article 18(2)."""
+
+    CONSENT = "consent"
+    LEGAL_CLAIMS = "legal_claims"
+    RIGHTS_OF_OTHERS = "rights_of_others"
+    PUBLIC_INTEREST = "public_interest"
+    SUBJECT_RIGHTS = "subject_rights"
+    """The subject's own rights are carried out: answering, rectifying, erasing."""
+
+
 @dataclass(frozen=True, slots=True)
 class CommandContext:
     """What the edge knows of one command.
 
     `command_id` is its idempotency key; `request_digest` a short keyed digest of the whole request, so
     that a key used for two different requests is found out. `occurred_at` is the business's time,
-    `actor` the pseudonym of the member or service account that commands.
+    `actor` the pseudonym of the member or service account that commands, `on_behalf_of` that of whom they
+    command for. `purpose` is the code of the processing activity it serves; `ground` why the data of a
+    subject whose processing is restricted may be processed all the same (GDPR, article 18(2)).
     """
 
     command_id: UUID
@@ -29,6 +42,9 @@ class CommandContext:
     causation_id: UUID | None = None
     reason: str | None = None
     traceparent: str | None = None
+    on_behalf_of: str | None = None
+    purpose: str | None = None
+    ground: Ground | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +59,13 @@ class Envelope:
     command_id: UUID
     reason: str | Sealed | Erased | None = None
     traceparent: str | None = None
+    on_behalf_of: str | None = None
+    purpose: str | None = None
+    ground: Ground | None = None
+
+
+ENVELOPE_MAY_LACK = ("causation_id", "traceparent", "on_behalf_of", "purpose", "ground")
+"""What the stored envelope leaves out where there is nothing to say, in the order of writing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,6 +214,21 @@ class KeyState(StrEnum):
     LOST = "lost"
     NEVER = "never"
 
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What has to be heeded before a subject's data is read, processed or destroyed."""
+
+    erased: bool = False
+    erased_categories: frozenset[Category] = frozenset()
+    """Erased in part: the other categories are still read and written."""
+    restricted: bool = False
+    """Processing needs a `Ground` (GDPR, article 18)."""
+    held: bool = False
+    """A legal hold stands against erasing it."""
+
+
+NOTHING_STANDS = Standing()
 
 KeyName = tuple[UUID, Category]
 """A data key's name: whose, and for which category."""

@@ -1,7 +1,7 @@
 """The stored form of an event: one JSON document, written once, its personal fields in sealed boxes.
 
     {"id", "recorded_at", "occurred_at", "actor", "correlation_id", "causation_id", "command_id",
-     "traceparent", "version", "data": {public fields},
+     "traceparent", "on_behalf_of", "purpose", "ground", "version", "data": {public fields},
      "sealed": [{"subject", "category", "key", "fields", "box"}]}
 
 There is one box for each data subject and category. The envelope's reason is free text: it lies under the
@@ -30,7 +30,17 @@ from domain.model import Category, Created, Erased, Event, Public, Sealed
 from domain.values import STORED
 from infra import json
 from infra.eventstore.sealing import Place, seal
-from services.ports import Commit, DataKey, Envelope, KeyName, Recorded, SubjectIsErased, Unavailable
+from services.ports import (
+    ENVELOPE_MAY_LACK,
+    Commit,
+    DataKey,
+    Envelope,
+    Ground,
+    KeyName,
+    Recorded,
+    SubjectIsErased,
+    Unavailable,
+)
 
 REASON = "reason"
 _uuid = TypeAdapter(UUID).validate_python  # six times as fast as UUID()
@@ -76,6 +86,9 @@ class EventMapper(Mapper[UUID]):
                     command_id=context.command_id,
                     reason=context.reason,
                     traceparent=context.traceparent,
+                    on_behalf_of=context.on_behalf_of,
+                    purpose=context.purpose,
+                    ground=context.ground,
                 ),
             )
             for event in commit.events
@@ -103,10 +116,9 @@ class EventMapper(Mapper[UUID]):
                 self._box(recorded, name, fields, keys[name]) for name, fields in _clear(recorded).items()
             ],
         }
-        if envelope.causation_id is not None:
-            state["causation_id"] = envelope.causation_id
-        if envelope.traceparent is not None:
-            state["traceparent"] = envelope.traceparent
+        for name in ENVELOPE_MAY_LACK:
+            if (value := getattr(envelope, name)) is not None:
+                state[name] = value
         return StoredEvent(
             event.originator_id, event.originator_version, event.TOPIC, self.transcoder.encode(state)
         )
@@ -263,7 +275,7 @@ def _handles(stored: StoredEvent, event_id: UUID, boxes: list[dict[str, Any]]) -
 
 
 def _envelope(state: Mapping[str, Any], event_id: UUID, reason: Sealed | None) -> Envelope:
-    causation_id = state.get("causation_id")
+    causation_id, ground = state.get("causation_id"), state.get("ground")
     return Envelope(
         event_id=event_id,
         recorded_at=datetime.fromisoformat(state["recorded_at"]),
@@ -273,4 +285,7 @@ def _envelope(state: Mapping[str, Any], event_id: UUID, reason: Sealed | None) -
         command_id=_uuid(state["command_id"]),
         reason=reason,
         traceparent=state.get("traceparent"),
+        on_behalf_of=state.get("on_behalf_of"),
+        purpose=state.get("purpose"),
+        ground=None if ground is None else Ground(ground),
     )

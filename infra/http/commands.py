@@ -14,6 +14,7 @@ from uuid_utils.compat import uuid7
 from infra import json
 from infra.access import Token
 from infra.http.auth import Eraser, Writer
+from infra.http.declared import DECLARED_HEADERS, Declared, declared
 from infra.http.dependencies import Dependencies
 from infra.http.errors import COMMAND_REFUSALS, CREATE_REFUSALS, Malformed, documented
 from infra.http.values import FreeText
@@ -65,6 +66,7 @@ class Command:
     expected_version: int | None
     correlation_id: UUID
     traceparent: str | None
+    declared: Declared
 
     def context(self, body: CommandBody) -> CommandContext:
         """Raises `Malformed` for a command from the future."""
@@ -79,6 +81,9 @@ class Command:
             correlation_id=self.correlation_id,
             reason=body.reason,
             traceparent=self.traceparent,
+            on_behalf_of=self.declared.on_behalf_of,
+            purpose=self.declared.purpose,
+            ground=self.declared.ground,
         )
 
     def _request_digest(self, body: CommandBody) -> bytes:
@@ -153,6 +158,7 @@ def _command(request: Request, token: Token, expected_version: int | None) -> Co
         if correlation is None
         else _correlation(correlation),
         traceparent=valid_traceparent(headers.get("traceparent")),
+        declared=declared(headers),
     )
 
 
@@ -264,8 +270,10 @@ _CORRELATION_ID: Final = _header(
     {"format": "uuid"},
     "0197a3c0-5b1e-7c44-9d53-2f6a8e1b7c90",
 )
-CREATE_HEADERS: Final[dict[str, Any]] = {"parameters": [_IDEMPOTENCY_KEY, _CORRELATION_ID]}
-CHANGE_HEADERS: Final[dict[str, Any]] = {"parameters": [_IDEMPOTENCY_KEY, _IF_MATCH, _CORRELATION_ID]}
+CREATE_HEADERS: Final[dict[str, Any]] = {"parameters": [_IDEMPOTENCY_KEY, _CORRELATION_ID, *DECLARED_HEADERS]}
+CHANGE_HEADERS: Final[dict[str, Any]] = {
+    "parameters": [_IDEMPOTENCY_KEY, _IF_MATCH, _CORRELATION_ID, *DECLARED_HEADERS]
+}
 
 _HEADERS: Final = {
     "ETag": {"description": "The record's version.", "schema": {"type": "string"}, "required": True}

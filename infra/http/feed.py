@@ -13,6 +13,7 @@ from infra.http.dependencies import Door
 from infra.http.errors import READ_REFUSALS, documented
 from infra.http.reading import Position
 from infra.http.reading import Query as Parameters
+from services.ports import ENVELOPE_MAY_LACK
 
 WAIT_SECONDS_MAX: Final = 30
 router = APIRouter(tags=["events"])
@@ -54,6 +55,9 @@ class CloudEvent(BaseModel):
     correlationid: str
     causationid: str | None = None
     traceparent: str | None = None
+    onbehalfof: str | None = None
+    purpose: str | None = None
+    ground: str | None = None
     data: dict[str, Any] = Field(description="Public data; personal data in its boxes, under `sealed`.")
 
 
@@ -83,7 +87,7 @@ async def read_events(door: Door, token: Reader, query: Annotated[FeedQuery, Que
 def cloud_event(notification: Notification, namespace: str) -> dict[str, Any]:
     """The stored event, reshaped: nothing is opened."""
     state = json.decode(notification.state)
-    optional = {"causationid": state.get("causation_id"), "traceparent": state.get("traceparent")}
+    optional = {name.replace("_", ""): state.get(name) for name in ENVELOPE_MAY_LACK}
     return {
         "specversion": "1.0",
         "id": state["id"],

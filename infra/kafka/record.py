@@ -13,6 +13,7 @@ import msgspec
 from eventsourcing.persistence import Notification
 
 from infra import json
+from services.ports import ENVELOPE_MAY_LACK
 
 Headers = list[tuple[str, bytes]]
 
@@ -33,10 +34,7 @@ ENTRIES = {
     "correlation_id": "ce_correlationid",
     "command_id": "ce_commandid",
 }
-OPTIONAL_ENTRIES = {
-    "causation_id": "ce_causationid",
-    "traceparent": "ce_traceparent",
-}
+OPTIONAL_ENTRIES = {name: f"ce_{name.replace('_', '')}" for name in ENVELOPE_MAY_LACK}
 SCHEMA = "urn:lethe:schema:"
 
 
@@ -96,6 +94,9 @@ class _Stored(msgspec.Struct, forbid_unknown_fields=True):
     sealed: msgspec.Raw
     causation_id: str | None = None
     traceparent: str | None = None
+    on_behalf_of: str | None = None
+    purpose: str | None = None
+    ground: str | None = None
 
 
 _stored = msgspec.json.Decoder(_Stored)
@@ -120,10 +121,9 @@ def to_record(notification: Notification, namespace: str) -> KafkaRecord:
         ("ce_correlationid", stored.correlation_id.encode()),
         ("ce_commandid", stored.command_id.encode()),
     ]
-    if stored.causation_id is not None:
-        headers.append(("ce_causationid", stored.causation_id.encode()))
-    if stored.traceparent is not None:
-        headers.append(("ce_traceparent", stored.traceparent.encode()))
+    for entry, name in OPTIONAL_ENTRIES.items():
+        if (content := getattr(stored, entry)) is not None:
+            headers.append((name, content.encode()))
     return KafkaRecord(topic_of(notification.topic, namespace), key, _value(stored), headers)
 
 

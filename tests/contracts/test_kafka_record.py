@@ -26,7 +26,7 @@ from infra.kafka.record import (
     topic_of,
     topics,
 )
-from services.ports import DataKey, Envelope, Recorded
+from services.ports import DataKey, Envelope, Ground, Recorded
 
 MAPPER = EventMapper("main")
 SUBJECT = UUID(int=5)
@@ -71,6 +71,9 @@ envelopes = st.builds(
     command_id=st.uuids(),
     reason=st.none() | text,
     traceparent=st.none() | st.just("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"),
+    on_behalf_of=st.none() | text,
+    purpose=st.none() | text,
+    ground=st.none() | st.sampled_from(Ground),
 )
 
 
@@ -113,7 +116,16 @@ def test_a_record_gives_back_the_stored_event_byte_for_byte(
 
 
 def test_the_headers_are_cloudevents_and_hold_the_envelope() -> None:
-    record = to_record(qualified(causation_id=UUID(int=9), traceparent="00-aa-bb-01"), "main")
+    record = to_record(
+        qualified(
+            causation_id=UUID(int=9),
+            traceparent="00-aa-bb-01",
+            on_behalf_of="7",
+            purpose="support",
+            ground=Ground.CONSENT,
+        ),
+        "main",
+    )
 
     assert record.topic == "main.leads"
     assert record.key == str(UUID(int=1)).encode()
@@ -134,6 +146,9 @@ def test_the_headers_are_cloudevents_and_hold_the_envelope() -> None:
         "ce_causationid": str(UUID(int=9)).encode(),
         "ce_commandid": str(UUID(int=4)).encode(),
         "ce_traceparent": b"00-aa-bb-01",
+        "ce_onbehalfof": b"7",
+        "ce_purpose": b"support",
+        "ce_ground": b"consent",
     }
     assert (position_of(record.headers), id_of(record.headers)) == (42, str(UUID(int=2)))
 
