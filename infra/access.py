@@ -17,11 +17,16 @@ TOKEN_LENGTH_MIN = 32
 
 
 class Scope(StrEnum):
-    """What a token may do: see, command, erase people, or hand out tokens. None includes another."""
+    """What a token may do: see, command, erase people, see to people's rights, or hand out tokens.
+
+    None includes another.
+    """
 
     READ = "read"
     WRITE = "write"
     ERASE = "erase"
+    COMPLY = "comply"
+    """See and do what the privacy officer does: requests, restrictions, holds, retention, who read what."""
     ADMIN = "admin"
 
 

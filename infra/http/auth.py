@@ -69,4 +69,5 @@ class Allowed(HTTPBearer):
 Reader = Annotated[Token, Security(Allowed(Scope.READ))]
 Writer = Annotated[Token, Security(Allowed(Scope.WRITE))]
 Eraser = Annotated[Token, Security(Allowed(Scope.ERASE))]
+Comply = Annotated[Token, Security(Allowed(Scope.COMPLY))]
 Administrator = Annotated[Token, Security(Allowed(Scope.ADMIN))]

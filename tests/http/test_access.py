@@ -39,6 +39,9 @@ WRITES = {
     "members": "move leave",
 }
 
+COMPLIES: set[str] = set()
+"""What needs the privacy officer's scope: whole operations, such as `GET /v1/...`."""
+
 NEEDED: dict[str, Scope] = {
     **{f"GET {path}": Scope.READ for path in READS.split()},
     "POST /v1/customers/lookup": Scope.READ,
@@ -49,6 +52,7 @@ NEEDED: dict[str, Scope] = {
         for verb in verbs.split()
     },
     "POST /v1/subjects/{id}/erasure": Scope.ERASE,
+    **dict.fromkeys(COMPLIES, Scope.COMPLY),
     "POST /v1/tokens": Scope.ADMIN,
     "GET /v1/tokens": Scope.ADMIN,
     "DELETE /v1/tokens/{id}": Scope.ADMIN,
