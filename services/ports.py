@@ -143,6 +143,10 @@ class SubjectIsErased(Refused):
     """The data subject is erased: nothing about them is written or shown any more."""
 
 
+class SubjectIsHeld(Refused):
+    """A legal hold names the data subject: nothing of theirs is destroyed until it is lifted."""
+
+
 class CommandReused(Refused):
     """The idempotency key was used for a different request before."""
 
@@ -236,10 +240,14 @@ KeyName = tuple[UUID, Category]
 
 @dataclass(frozen=True, slots=True)
 class DataKey:
-    """An unwrapped 256-bit key and the fingerprint that commits to it. In memory only, 60 s at most."""
+    """An unwrapped 256-bit key and the fingerprint that commits to it. In memory only, 60 s at most.
+
+    `restricted` says that processing the subject's data needs a `Ground`; only `KeyRing.provide` tells.
+    """
 
     fingerprint: str
     secret: bytes = field(repr=False)
+    restricted: bool = False
 
 
 class KeyRing(Protocol):
@@ -248,8 +256,8 @@ class KeyRing(Protocol):
     async def provide(self, names: Collection[KeyName], *, within: Any) -> Mapping[KeyName, DataKey | Erased]:
         """Keys to seal with, minted where missing, inside the caller's transaction `within`.
 
-        The subjects stay locked against erasure until that transaction ends, so that no box is stored
-        under a key once its fence is up.
+        The subjects stay locked against erasure and restriction until that transaction ends, so that no box
+        is stored under a key once its fence is up, nor of a restricted subject unawares.
         """
         ...
 
@@ -262,7 +270,11 @@ class KeyRing(Protocol):
         ...
 
     async def erased(self, subject_ids: Collection[UUID]) -> Set[UUID]:
-        """Those of the subjects that are erased. Never from memory."""
+        """Those of the subjects that are erased, wholly. Never from memory."""
+        ...
+
+    async def standings(self, subject_ids: Collection[UUID]) -> Mapping[UUID, Standing]:
+        """What has to be heeded about the subjects; absent where `NOTHING_STANDS`. Never from memory."""
         ...
 
 
@@ -308,8 +320,28 @@ class EventSource(Protocol):
 class KeyShredder(Protocol):
     """Destroys the keys of a subject, for good. Every step may be repeated."""
 
-    async def shred(self, subject_id: UUID) -> Shredded:
-        """Raise the fence (no key is minted after it) and destroy the keys, in one transaction."""
+    async def shred(self, subject_id: UUID, categories: Set[Category] = frozenset()) -> Shredded:
+        """Raise the fence (no key is minted after it) and destroy the keys, in one transaction.
+
+        Of these categories only, or of the whole subject where none is named. Raises `SubjectIsHeld` while a
+        hold names the subject, unless all of it is erased already.
+        """
+        ...
+
+
+class SubjectMarks(Protocol):
+    """Marks that stand beside the keys, so that whoever seals or destroys heeds them. May be repeated."""
+
+    async def restrict(self, subject_id: UUID, restricted: bool, *, position: int) -> None:
+        """Restrict the subject's processing or lift that, as the log says at `position`; older is ignored."""
+        ...
+
+    async def hold(self, hold_id: UUID, subject_id: UUID) -> bool:
+        """Refuse erasures of the subject while this hold stands. False: they are wholly erased already."""
+        ...
+
+    async def release(self, hold_id: UUID, subject_id: UUID) -> None:
+        """This hold stands against the subject's erasure no more; others may."""
         ...
 
 

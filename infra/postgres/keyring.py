@@ -3,24 +3,27 @@
 import asyncio
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import compress
 from typing import Any
 from uuid import UUID
 
-from psycopg import AsyncConnection
+from psycopg import AsyncConnection, DatabaseError
 from psycopg.rows import tuple_row
+from psycopg.types.numeric import Int8
 from psycopg_pool import AsyncConnectionPool
 
 from domain.model import Category, Erased
 from infra.kek import KeyEncryptionKey, data_key_place, fingerprint, mint, mint_many, system_key_place
 from infra.outage import unavailable_on_outage
-from services.ports import DataKey, KeyLost, KeyName, KeyState, Shredded
+from services.ports import DataKey, KeyLost, KeyName, KeyState, Shredded, Standing, SubjectIsHeld
 
 Pool = AsyncConnectionPool[AsyncConnection[Any]]
 CATEGORIES = {category.value: category for category in Category}
 CACHED_SECONDS_MAX = 60.0
 CACHED_KEYS_MAX = 50_000
+HELD = "LT001"
+"""The SQLSTATE with which `keys.shred` refuses."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +34,7 @@ class Tombstone(Erased):
 
 
 class PostgresKeyRing:
-    """Implements `services.ports.KeyRing` and `KeyShredder`. Safe to share between tasks.
+    """Implements `services.ports.KeyRing`, `KeyShredder` and `SubjectMarks`. Safe to share between tasks.
 
     The store is asked every time, so that an erasure by any process counts at once; memory only saves the
     unwrapping.
@@ -71,9 +74,12 @@ class PostgresKeyRing:
         keys: dict[KeyName, DataKey | Erased] = {}
         closed: list[tuple[KeyName, str, bytes]] = []
         gone: list[KeyName] = []
-        for subject_id, text, erased, print_, box in rows:
+        marked: set[KeyName] = set()
+        for subject_id, text, erased, restricted, print_, box in rows:
             name = (subject_id, CATEGORIES[text])
             offer = offered[name]
+            if restricted:
+                marked.add(name)
             if erased:
                 keys[name] = Tombstone(name[1], print_ and print_.hex())
             elif box is None:
@@ -86,7 +92,11 @@ class PostgresKeyRing:
         if gone:
             self._unwrapped.drop(gone)
             keys |= await self.provide(gone, within=within)
-        return keys
+        return keys | {
+            name: replace(key, restricted=True)
+            for name, key in keys.items()
+            if name in marked and isinstance(key, DataKey)
+        }
 
     async def _offers(self, names: Sequence[KeyName]) -> list[tuple[DataKey, bytes] | None]:
         """A new key and its wrapped form for each name that is not known to have one.
@@ -117,7 +127,7 @@ class PostgresKeyRing:
         for subject_id, text, state, print_, box in rows:
             name = (subject_id, CATEGORIES[text])
             if state == KeyState.ERASED:
-                keys[name] = Tombstone(name[1], print_.hex())
+                keys[name] = Tombstone(name[1], print_ and print_.hex())
                 self._unwrapped.drop([name])
             else:
                 closed.append((name, print_.hex(), box))
@@ -171,11 +181,38 @@ class PostgresKeyRing:
         [(known,)] = await self._ask("SELECT keys.knows(%b)", subject_id)
         return bool(known)
 
-    async def shred(self, subject_id: UUID) -> Shredded:
-        self._unwrapped.drop((subject_id, category) for category in Category)
-        rows = await self._ask("SELECT * FROM keys.shred(%b)", subject_id)
+    async def standings(self, subject_ids: Collection[UUID]) -> Mapping[UUID, Standing]:
+        if not subject_ids:
+            return {}
+        rows = await self._ask("SELECT * FROM keys.standings(%b)", list(subject_ids))
+        return {
+            subject_id: Standing(erased, frozenset(CATEGORIES[it] for it in categories), restricted, held)
+            for subject_id, erased, categories, restricted, held in rows
+        }
+
+    async def restrict(self, subject_id: UUID, restricted: bool, *, position: int) -> None:
+        await self._ask("SELECT keys.restrict(%b, %b, %b)", subject_id, restricted, Int8(position))
+
+    async def hold(self, hold_id: UUID, subject_id: UUID) -> bool:
+        [(held,)] = await self._ask("SELECT keys.hold(%b, %b)", hold_id, subject_id)
+        return bool(held)
+
+    async def release(self, hold_id: UUID, subject_id: UUID) -> None:
+        await self._ask("SELECT keys.release(%b, %b)", hold_id, subject_id)
+
+    async def shred(self, subject_id: UUID, categories: Set[Category] = frozenset()) -> Shredded:
+        names = [(subject_id, category) for category in categories or Category]
+        self._unwrapped.drop(names)
+        try:
+            rows = await self._ask(
+                "SELECT * FROM keys.shred(%b, %b)", subject_id, sorted(map(str, categories))
+            )
+        except DatabaseError as error:
+            if error.sqlstate == HELD:
+                raise SubjectIsHeld(subject_id) from None
+            raise
         # Again: a reader may have unwrapped one while the first statement was under way.
-        self._unwrapped.drop((subject_id, category) for category in Category)
+        self._unwrapped.drop(names)
         return Shredded(subject_id, {CATEGORIES[text]: print_.hex() for text, print_ in sorted(rows)})
 
     async def counts(self) -> Mapping[tuple[Category, KeyState], int]:

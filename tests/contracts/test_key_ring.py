@@ -12,13 +12,22 @@ from infra.kek import FileKek, fingerprint
 from infra.memory.keyring import MemoryKeyRing
 from infra.postgres.database import open_pool
 from infra.postgres.keyring import PostgresKeyRing
-from services.ports import DataKey, KeyName, KeyRing, KeyShredder, KeyState
+from services.ports import (
+    DataKey,
+    KeyName,
+    KeyRing,
+    KeyShredder,
+    KeyState,
+    Standing,
+    SubjectIsHeld,
+    SubjectMarks,
+)
 
 NAMESPACE = "main"
 KEK = FileKek(bytes(32))
 
 
-class Ring(KeyRing, KeyShredder, Protocol):
+class Ring(KeyRing, KeyShredder, SubjectMarks, Protocol):
     async def knows(self, subject_id: UUID) -> bool: ...
 
     async def counts(self) -> Mapping[tuple[Category, KeyState], int]: ...
@@ -111,6 +120,7 @@ async def test_nothing_asked_for_is_nothing_answered(case: Case) -> None:
     assert await case.provide() == {}
     assert await case.ring.fetch([]) == {}
     assert await case.ring.erased([]) == set()
+    assert await case.ring.standings([]) == {}
 
 
 async def test_shredding_ends_all_keys_of_the_subject_and_nobody_elses(case: Case) -> None:
@@ -175,3 +185,125 @@ async def test_a_key_does_not_show_itself_in_text(case: Case) -> None:
     assert isinstance(key, DataKey)
     assert repr(key.secret) not in repr(key)
     assert "secret" not in repr(key)
+
+
+PHONE = frozenset({Category.CONTACT})
+
+
+async def test_a_category_is_erased_alone(case: Case) -> None:
+    subject = uuid4()
+    kept, gone = names(Category.FINANCIAL, Category.CONTACT, subject_id=subject)
+    keys = await case.provide(kept, gone)
+
+    shredded = await case.ring.shred(subject, PHONE)
+
+    assert shredded.fingerprints == {Category.CONTACT: print_of(keys[gone])}
+    fetched = await case.ring.fetch([kept, gone])
+    assert fetched[kept] == keys[kept]
+    assert isinstance(fetched[gone], Erased)
+    provided = await case.provide(kept, gone)
+    assert provided[kept] == keys[kept]
+    assert isinstance(provided[gone], Erased)
+    assert await case.ring.erased([subject]) == set()
+    assert await case.ring.standings([subject]) == {subject: Standing(erased_categories=PHONE)}
+    assert await case.ring.shred(subject, PHONE) == shredded
+
+
+async def test_no_key_is_minted_in_an_erased_category_that_never_had_one(case: Case) -> None:
+    subject = uuid4()
+    never, other = names(Category.CONTACT, Category.IDENTITY, subject_id=subject)
+    assert (await case.ring.shred(subject, PHONE)).fingerprints == {}
+    keys = await case.provide(never, other)
+    assert isinstance(keys[never], Erased)
+    assert isinstance(keys[other], DataKey)
+    assert isinstance((await case.ring.fetch([never]))[never], Erased)
+    assert (await case.ring.states(subject))[Category.CONTACT] is KeyState.ERASED
+    assert await case.ring.counts() == {(Category.IDENTITY, KeyState.ACTIVE): 1}
+
+
+async def test_the_whole_subject_may_be_erased_after_a_category(case: Case) -> None:
+    subject = uuid4()
+    wanted = names(Category.FINANCIAL, Category.CONTACT, subject_id=subject)
+    keys = await case.provide(*wanted)
+    await case.ring.shred(subject, PHONE)
+    whole = await case.ring.shred(subject)
+    assert whole.fingerprints == {name[1]: print_of(keys[name]) for name in wanted}
+    assert await case.ring.erased([subject]) == {subject}
+    [standing] = (await case.ring.standings([subject])).values()
+    assert standing == Standing(erased=True, erased_categories=frozenset(whole.fingerprints))
+    assert await case.ring.shred(subject, PHONE) == await case.ring.shred(subject, PHONE)
+
+
+async def test_nothing_of_a_held_subject_is_destroyed(case: Case) -> None:
+    subject, neighbour, first, second = uuid4(), uuid4(), uuid4(), uuid4()
+    [name] = names(Category.CONTACT, subject_id=subject)
+    [other] = names(Category.CONTACT, subject_id=neighbour)
+    keys = await case.provide(name, other)
+    for hold_id in (first, second, first):
+        assert await case.ring.hold(hold_id, subject)
+    for categories in (frozenset[Category](), PHONE):
+        with pytest.raises(SubjectIsHeld):
+            await case.ring.shred(subject, categories)
+    await case.ring.release(first, subject)
+    with pytest.raises(SubjectIsHeld):
+        await case.ring.shred(subject)
+    assert await case.ring.fetch([name]) == {name: keys[name]}
+    assert await case.provide(name) == {name: keys[name]}
+    assert await case.ring.standings([subject, neighbour]) == {subject: Standing(held=True)}
+    await case.ring.shred(neighbour)
+
+    for _ in range(2):
+        await case.ring.release(second, subject)
+    assert set((await case.ring.shred(subject)).fingerprints) == {Category.CONTACT}
+
+
+async def test_who_is_erased_is_held_no_more(case: Case) -> None:
+    subject = uuid4()
+    await case.ring.shred(subject)
+    assert not await case.ring.hold(uuid4(), subject)
+    assert await case.ring.standings([subject]) == {subject: Standing(erased=True)}
+
+
+async def test_what_was_destroyed_before_a_hold_may_be_told_again(case: Case) -> None:
+    """An erasure that was killed after its keys were destroyed still has to be recorded."""
+    subject = uuid4()
+    [name] = names(Category.CONTACT, subject_id=subject)
+    await case.provide(name)
+    shredded = await case.ring.shred(subject, PHONE)
+    assert await case.ring.hold(uuid4(), subject)
+    assert await case.ring.shred(subject, PHONE) == shredded
+    with pytest.raises(SubjectIsHeld):
+        await case.ring.shred(subject, PHONE | {Category.IDENTITY})
+
+
+async def test_whoever_seals_is_told_of_a_restriction(case: Case) -> None:
+    subject, neighbour = uuid4(), uuid4()
+    [name] = names(Category.IDENTITY, subject_id=subject)
+    [other] = names(Category.IDENTITY, subject_id=neighbour)
+    before = await case.provide(name, other)
+    assert {isinstance(key, DataKey) and key.restricted for key in before.values()} == {False}
+
+    await case.ring.restrict(subject, True, position=5)
+
+    for _ in range(2):
+        keys = await case.provide(name, other)
+        assert {it: isinstance(key, DataKey) and key.restricted for it, key in keys.items()} == {
+            name: True,
+            other: False,
+        }
+    assert secrets(keys) == secrets(before)
+    assert await case.ring.standings([subject, neighbour]) == {subject: Standing(restricted=True)}
+    await case.ring.restrict(subject, False, position=6)
+    assert await case.provide(name, other) == before
+    assert await case.ring.standings([subject]) == {}
+
+
+async def test_what_the_log_said_earlier_does_not_undo_what_it_said_later(case: Case) -> None:
+    subject = uuid4()
+    await case.ring.restrict(subject, True, position=5)
+    await case.ring.restrict(subject, False, position=9)
+    await case.ring.restrict(subject, True, position=5)
+    assert await case.ring.standings([subject]) == {}
+    await case.ring.restrict(subject, True, position=10)
+    await case.ring.restrict(subject, False, position=9)
+    assert await case.ring.standings([subject]) == {subject: Standing(restricted=True)}

@@ -14,7 +14,7 @@ import pytest
 from domain.model import Category, Erased
 from infra import json
 from infra.postgres.keyring import PostgresKeyRing
-from services.ports import DataKey, KeyName, KeyState, SubjectIsErased
+from services.ports import DataKey, KeyName, KeyState, Standing, SubjectIsErased
 from tests.faults.sealed_log import SealedLog, command, sealed_log
 
 WRITERS = 8
@@ -41,6 +41,9 @@ class DawdlingKeyRing:
 
     async def erased(self, subject_ids: Collection[UUID]) -> Any:
         return await self._ring.erased(subject_ids)
+
+    async def standings(self, subject_ids: Collection[UUID]) -> Mapping[UUID, Standing]:
+        return await self._ring.standings(subject_ids)
 
 
 async def race(writer: SealedLog, eraser: SealedLog, outcomes: Counter[str]) -> tuple[UUID, set[str]]:
@@ -99,9 +102,7 @@ async def run_races(url: str, number: int) -> tuple[int, Counter[str]]:
 def without_the_lock(url: str) -> None:
     """The protection, broken: `keys.provide` as it is, but for the row lock."""
     with psycopg.connect(url, autocommit=True) as connection:
-        row = connection.execute(
-            "SELECT pg_get_functiondef('keys.provide(uuid[], text[], bytea[], bytea[])'::regprocedure)"
-        ).fetchone()
+        row = connection.execute("SELECT pg_get_functiondef('keys.provide'::regproc)").fetchone()
         assert row is not None
         assert LOCK in row[0]
         connection.execute(row[0].replace(LOCK, "").encode())
