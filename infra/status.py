@@ -12,6 +12,8 @@ from infra.outage import unavailable_on_outage
 from infra.postgres.keystore import open_key_ring
 from infra.postgres.migrate import needs_migration
 from infra.projector import KAFKA, LOG
+from infra.scheduling import JobState
+from infra.scheduling import states as job_states
 from services.ports import KeyLost, Unavailable
 
 VIEWS_BEHIND_POSITIONS_MAX = 100_000
@@ -55,6 +57,7 @@ class Status(BaseModel):
     records: dict[str, int] = Field(description="Records by kind, as the views have them.")
     keys: dict[str, dict[str, int]] = Field(description="Data keys by category and state.")
     pool: PoolUse
+    jobs: list[JobState] = Field(description="What the scheduler does, and when it last did.")
 
 
 async def status(system: System) -> Status:
@@ -77,6 +80,7 @@ async def status(system: System) -> Status:
         records=dict(await _rows(system, RECORDS)),
         keys=keys,
         pool=_pool_use(system),
+        jobs=await job_states(system.pool),
     )
 
 
@@ -111,6 +115,13 @@ async def metrics(system: System) -> bytes:
     for category, states in found.keys.items():
         for state, number in states.items():
             keys.labels(category, state).set(number)
+    failed = Gauge("lethe_job_failed", "1 where the job's last run failed.", ["job"], registry=registry)
+    age = Gauge("lethe_job_success_age_seconds", "Since the job last succeeded.", ["job"], registry=registry)
+    now = system.clock.now()
+    for job in found.jobs:
+        failed.labels(job.name).set(job.state == "failed")
+        if job.succeeded_at is not None:
+            age.labels(job.name).set((now - job.succeeded_at).total_seconds())
     return generate_latest(registry)
 
 

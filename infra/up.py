@@ -11,7 +11,7 @@ from infra.access import EVERYTHING, WeakToken
 from infra.bootstrap import CannotStart, System, open_system
 from infra.serving import keep_workers, listen, serve_system, stop_on_signals
 from infra.settings import Settings
-from infra.work import Work, everything, going_on, project_and_react, relay_of
+from infra.work import Work, everything, going_on, project_and_react, relay_of, scheduled
 
 FIRST_TOKEN = "first"  # noqa: S105 - its name
 
@@ -50,6 +50,11 @@ async def relay(settings: Settings, say: Say) -> None:
 async def project(settings: Settings, say: Say) -> None:
     """Projections, reactions and unfinished erasures."""
     await _work(settings, project_and_react, say, "projecting")
+
+
+async def schedule(settings: Settings, say: Say) -> None:
+    """The jobs that come back: each run by one process, others stand by."""
+    await _work(settings, scheduled, say, "keeping the schedule")
 
 
 async def first_token(system: System, *, made: bool = True) -> str | None:

@@ -1,4 +1,4 @@
-"""The work that goes on behind the doors: projections, reactions, unfinished erasures, the relay."""
+"""The work that goes on behind the doors: projections, reactions, erasures, the schedule, the relay."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -9,6 +9,7 @@ from infra.bootstrap import System
 from infra.postgres.relay_lease import PostgresRelayLease
 from infra.projector import KAFKA, Projector, following_log
 from infra.reacting import ReactionRunner
+from infra.scheduling import Job, Scheduler
 from infra.supervision import repeat, supervise
 from services.ports import EventSource
 
@@ -69,9 +70,20 @@ def project_and_react(system: System) -> dict[str, Work]:
     }
 
 
+def schedule_jobs(system: System) -> dict[str, Job]:
+    """What comes back, by name. Each job is declared beside what it does."""
+    return {}
+
+
+def scheduled(system: System) -> dict[str, Work]:
+    """What a scheduler process does."""
+    scheduler = Scheduler(system.pool, system.database.url, system.clock, schedule_jobs(system))
+    return {"schedule": scheduler.run}
+
+
 def everything(system: System) -> dict[str, Work]:
     """All of it, for one process that does the whole job."""
-    work = project_and_react(system)
+    work = project_and_react(system) | scheduled(system)
     if system.settings.kafka is not None:
         work["relay"] = relay_of(system).run
     return work

@@ -91,6 +91,7 @@ def _in_words(found: Status) -> str:
             f"  {category} keys: "
             + ", ".join(f"{number} {state}" for state, number in sorted(states.items()))
         )
+    lines += [f"  job {it.name}: {it.state}, next {it.next_at:%Y-%m-%d %H:%M:%S}" for it in found.jobs]
     lines.append(
         f"  {found.pool.idle} of {found.pool.size} connections idle, {found.pool.waiting} requests waiting"
     )

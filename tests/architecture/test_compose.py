@@ -12,7 +12,7 @@ from infra.settings import Settings
 
 REPOSITORY = Path(__file__).parents[2]
 FILE = REPOSITORY / "docker-compose.yml"
-OURS = {"migrate", "api", "relay", "projector"}
+OURS = {"migrate", "api", "relay", "projector", "scheduler"}
 
 
 @pytest.fixture(scope="module")
