@@ -35,6 +35,8 @@ lethe = typer.Typer(
     # Python's own traceback: a prettier one would show local variables, and so personal data.
     pretty_exceptions_enable=False,
 )
+audit = typer.Typer(help="What an auditor asks for: proofs, bundles, the register, an inspection.")
+lethe.add_typer(audit, name="audit")
 console = Console(stderr=True)
 
 
