@@ -5,10 +5,15 @@ from dataclasses import dataclass
 from functools import cache
 from types import MappingProxyType, ModuleType
 
+import domain.activity.events
+import domain.consent.events
 import domain.customer.events
 import domain.erasure.events
+import domain.hold.events
 import domain.lead.events
 import domain.member.events
+import domain.restriction.events
+import domain.retention.events
 import domain.ticket.events
 from domain.model import Created, DataSubjectId, Event, PersonalData, PublicData
 
@@ -55,6 +60,11 @@ AGGREGATES: Mapping[str, tuple[type[Event], ...]] = MappingProxyType(
         "ticket": tuple(events_in(domain.ticket.events)),
         "member": tuple(events_in(domain.member.events)),
         "erasure": tuple(events_in(domain.erasure.events)),
+        "restriction": tuple(events_in(domain.restriction.events)),
+        "hold": tuple(events_in(domain.hold.events)),
+        "consent": tuple(events_in(domain.consent.events)),
+        "activity": tuple(events_in(domain.activity.events)),
+        "retention": tuple(events_in(domain.retention.events)),
     }
 )
 """The events of each aggregate, by the aggregate's TOPIC; the first event of each creates it."""

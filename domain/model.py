@@ -14,7 +14,7 @@ from typing import Annotated, Any, ClassVar, TypeAlias, TypeVar, cast
 from uuid import UUID
 
 from eventsourcing.domain import BaseAggregate, CanInitAggregate, CanMutateAggregate
-from eventsourcing.utils import register_topic
+from eventsourcing.utils import get_topic, register_topic
 from pydantic import BaseModel, ConfigDict
 
 T = TypeVar("T")
@@ -156,6 +156,18 @@ class Created(Event, CanInitAggregate[UUID]):
     originator_topic: str
 
 
+class Recurring(Created):
+    """A first fact that may come again, when its opposite came between: a consent is given, withdrawn, given.
+
+    So a subscriber needs to know one type, however often it happens.
+    """
+
+    def mutate(self, aggregate: Any) -> Any:
+        if aggregate is None:
+            return super().mutate(None)
+        return CanMutateAggregate.mutate(self, aggregate)
+
+
 class Aggregate(BaseAggregate[UUID]):
     """A consistency boundary: its methods decide, `evolve` remembers what later decisions need.
 
@@ -169,6 +181,8 @@ class Aggregate(BaseAggregate[UUID]):
     def trigger_event(self, event_class: type[CanMutateAggregate[UUID]], **kwargs: Any) -> None:
         if "subject_id" in cast("type[Event]", event_class).model_fields:
             kwargs["subject_id"] = self.subject_id
+        if issubclass(event_class, Recurring):
+            kwargs["originator_topic"] = get_topic(type(self))
         super().trigger_event(event_class, **kwargs)
 
     def evolve(self, event: Event) -> None:

@@ -274,3 +274,29 @@ class SupportLine(StrEnum):
     FIRST = "first"
     SECOND = "second"
     THIRD = "third"
+
+
+class RestrictionCause(StrEnum):
+    """Why the processing of a person's data is restricted: GDPR, article 18(1), points (a) to (d)."""
+
+    ACCURACY_CONTESTED = "accuracy_contested"
+    UNLAWFUL = "unlawful"
+    LEGAL_CLAIMS = "legal_claims"
+    OBJECTION_PENDING = "objection_pending"
+
+
+class ProcessingRole(StrEnum):
+    """Who we are in a processing activity: GDPR, article 4(7) and (8), and article 26."""
+
+    CONTROLLER = "controller"
+    JOINT_CONTROLLER = "joint_controller"
+    PROCESSOR = "processor"
+
+
+class SubjectKind(StrEnum):
+    """Whose data a processing activity is about."""
+
+    CUSTOMERS = "customers"
+    CONTACTS = "contacts"
+    LEADS = "leads"
+    MEMBERS = "members"

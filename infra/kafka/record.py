@@ -18,10 +18,15 @@ from services.ports import ENVELOPE_MAY_LACK
 Headers = list[tuple[str, bytes]]
 
 STREAMS = {
+    "activity": "activities",
+    "consent": "consents",
     "customer": "customers",
     "erasure": "erasures",
+    "hold": "holds",
     "lead": "leads",
     "member": "members",
+    "restriction": "restrictions",
+    "retention": "retention",
     "subject": "erasures",
     "ticket": "tickets",
 }
