@@ -13,7 +13,7 @@ from uuid_utils.compat import uuid7
 
 from infra import json
 from infra.access import Token
-from infra.http.auth import Eraser, Writer
+from infra.http.auth import Comply, Eraser, Writer
 from infra.http.declared import DECLARED_HEADERS, Declared, declared
 from infra.http.dependencies import Dependencies
 from infra.http.errors import COMMAND_REFUSALS, CREATE_REFUSALS, Malformed, documented
@@ -139,6 +139,10 @@ async def _erasing(request: Request, token: Eraser) -> Command:
     return _command(request, token, None)
 
 
+async def _complying(request: Request, token: Comply) -> Command:
+    return _command(request, token, _expected_version(request.headers.get("if-match")))
+
+
 def _command(request: Request, token: Token, expected_version: int | None) -> Command:
     # By hand: FastAPI's header parameters cost a create a tenth of its time.
     headers = request.headers
@@ -146,7 +150,6 @@ def _command(request: Request, token: Token, expected_version: int | None) -> Co
     key = headers.get("idempotency-key")
     if key is not None and KEY.fullmatch(key) is None:
         raise Malformed("1 to 255 printable ASCII characters.", field="Idempotency-Key", rule="pattern")
-    correlation = headers.get("x-correlation-id")
     return Command(
         door=door,
         token=token,
@@ -154,9 +157,7 @@ def _command(request: Request, token: Token, expected_version: int | None) -> Co
         command_id=_command_id(door, token, key),
         may_be_repeated=key is not None,
         expected_version=expected_version,
-        correlation_id=request.scope["lethe.request_id"]
-        if correlation is None
-        else _correlation(correlation),
+        correlation_id=correlation_of(request),
         traceparent=valid_traceparent(headers.get("traceparent")),
         declared=declared(headers),
     )
@@ -171,7 +172,12 @@ def _expected_version(if_match: str | None) -> int | None:
     return int(found[1])
 
 
-def _correlation(text: str) -> UUID:
+def correlation_of(request: Request) -> UUID:
+    """What the caller says that this request belongs to; absent: the request's own id. Raises `Malformed`."""
+    text = request.headers.get("x-correlation-id")
+    if text is None:
+        id: UUID = request.scope["lethe.request_id"]
+        return id
     try:
         return UUID(text)
     except ValueError:
@@ -197,6 +203,7 @@ def keyed_id(digest: bytes) -> UUID:
 Creating = Annotated[Command, Depends(_creating)]
 Changing = Annotated[Command, Depends(_changing)]
 Erasing = Annotated[Command, Depends(_erasing)]
+Complying = Annotated[Command, Depends(_complying)]
 RecordId = Annotated[UUID, Path(description="The record's id.")]
 
 
@@ -213,17 +220,19 @@ class Verb:
         return not any(field.is_required() for field in self.body.model_fields.values())
 
 
-def add_verbs(router: APIRouter, prefix: str, verbs: tuple[Verb, ...]) -> None:
-    """Give every verb its operation, `POST {prefix}/{id}/{verb}`."""
+def add_verbs(
+    router: APIRouter, prefix: str, verbs: tuple[Verb, ...], *, commanding: Any = Changing
+) -> None:
+    """Give every verb its operation, `POST {prefix}/{id}/{verb}`; `commanding` says who may: `Complying`."""
     for verb in verbs:
-        _add_verb(router, prefix, verb)
+        _add_verb(router, prefix, verb, commanding)
 
 
-def _add_verb(router: APIRouter, prefix: str, verb: Verb) -> None:
+def _add_verb(router: APIRouter, prefix: str, verb: Verb, commanding: Any) -> None:
     described = Body(default_factory=verb.body) if verb.takes_nothing else Body()
     body_type: Any = Annotated[verb.body, described]
 
-    async def run(id: RecordId, command: Changing, body: body_type) -> Response:
+    async def run(id: RecordId, command: commanding, body: body_type) -> Response:
         return await command.change(verb.act(command.door), body, id)
 
     words = (verb.body.__doc__ or "").strip()
