@@ -15,6 +15,8 @@ from infra.eventstore.mapper import EventMapper
 from infra.eventstore.reader import FencedReader
 from infra.eventstore.store import PostgresEventStore
 from infra.eventstore.unsealer import BoxUnsealer
+from infra.history.segmenting import Segmenter
+from infra.history.segments import Snapshots
 from infra.kek import KekUnusable, KeyStoreUnfit
 from infra.postgres.database import Pool, open_pool
 from infra.postgres.embedded import EmbeddedPostgres, PostgresDidNotStart
@@ -22,8 +24,10 @@ from infra.postgres.indexpurger import PostgresIndexPurger
 from infra.postgres.keyring import PostgresKeyRing
 from infra.postgres.keystore import open_key_ring
 from infra.postgres.migrate import DatabaseUnfit, check_namespace, migrate, needs_migration
+from infra.postgres.segments import PostgresCheckpoints, PostgresSegments
 from infra.postgres.tokens import PostgresTokenStore
 from infra.postgres.views.store import PostgresViewStore
+from infra.postgres.views.tables import TABLES
 from infra.postgres.views.views import PostgresViews
 from infra.settings import Settings
 from infra.subjects import Subjects
@@ -75,6 +79,8 @@ class System:
     reactions: Reactions
     views: PostgresViews
     view_store: PostgresViewStore
+    snapshots: Snapshots
+    segmenter: Segmenter
     tokens: PostgresTokenStore
 
 
@@ -143,6 +149,8 @@ def _compose(
     application = Application(store, clock)
     views = PostgresViews(pool, blind)
     subjects = Subjects(ring, views.timeline, views.directory)
+    segments = PostgresSegments(pool)
+    snapshots = Snapshots(segments, reader, mapper, TABLES)
     system = System(
         settings=settings,
         database=database,
@@ -170,6 +178,8 @@ def _compose(
         reactions=Reactions(application, unsealer),
         views=views,
         view_store=PostgresViewStore(pool, unsealer, blind),
+        snapshots=snapshots,
+        segmenter=Segmenter(segments, snapshots, reader, mapper, PostgresCheckpoints(pool)),
         tokens=PostgresTokenStore(pool, clock),
     )
     return system, appender

@@ -17,7 +17,7 @@ from infra.timeline import Histories, Timeline
 async def door_of(system: System, stop: asyncio.Event) -> AsyncIterator[Dependencies]:
     """The door, with an index of names in this process's memory that follows the log while it is open."""
     names = NameIndex(system.reader, system.mapper, system.unsealer, system.ring)
-    histories = Histories(system.reader, system.mapper)
+    histories = Histories(system.reader, system.mapper, system.snapshots)
     following = asyncio.create_task(supervise("names", lambda: names.run(stop), stop), name="names")
     try:
         yield Dependencies(

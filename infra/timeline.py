@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 from uuid import UUID
 
 from eventsourcing.persistence import Notification, StoredEvent
@@ -11,10 +11,13 @@ from eventsourcing.persistence import Notification, StoredEvent
 from domain.catalogue import layout
 from domain.model import Erased, Event, Sealed
 from infra.eventstore.mapper import UnknownEvent
+from infra.history.segments import Bounds, Snapshots
+from projections.model import Project, Row
 from projections.timeline import TimelineIndex
 from services.ports import Recorded, Unsealer
 
 Clear = str | Erased | None
+R = TypeVar("R", bound=Row)
 
 
 class PlaceReader(Protocol):
@@ -57,9 +60,19 @@ class HistoryEntry:
 class Histories:
     """Reads whole records from the log."""
 
-    def __init__(self, reader: PlaceReader, mapper: Decoder) -> None:
+    def __init__(self, reader: PlaceReader, mapper: Decoder, snapshots: Snapshots) -> None:
         self.reader = reader
         self.mapper = mapper
+        self.snapshots = snapshots
+
+    async def as_of(
+        self, project: Project[R], record_id: UUID, *, as_of: datetime | None, known_at: datetime | None
+    ) -> R | None:
+        """The record's row as it was `as_of` then, as far as was `known_at` that moment; None: not there yet.
+
+        However long the record, only what its segments do not cover is read.
+        """
+        return await self.snapshots.as_of(project, record_id, Bounds(as_of, known_at))
 
     async def of(self, record_id: UUID) -> Sequence[Recorded]:
         """The record's events in order, personal fields sealed; none where there is no such record."""

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from infra.kafka.relay import Relay
 
 RESUME_EVERY_SECONDS = 5.0
+SEGMENTS_EVERY_SECONDS = 1.0
 
 Work = Callable[[asyncio.Event], Awaitable[None]]
 
@@ -66,6 +67,7 @@ def project_and_react(system: System) -> dict[str, Work]:
     return {
         "projector": projector_of(system).run,
         "reactions": reactions.run,
+        "segments": lambda stop: repeat(SEGMENTS_EVERY_SECONDS, system.segmenter.advance, stop),
         "erasures": lambda stop: repeat(RESUME_EVERY_SECONDS, system.erasures.resume, stop),
     }
 

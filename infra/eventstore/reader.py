@@ -34,6 +34,24 @@ ANY = "SELECT EXISTS (SELECT FROM log.events WHERE position > %s AND position <=
 OF_ORIGINATOR = f"SELECT {COLUMNS} FROM log.events WHERE originator_id = %s ORDER BY originator_version"  # noqa: S608
 AT_POSITIONS = f"SELECT {COLUMNS} FROM log.events WHERE position = ANY(%s) ORDER BY position"  # noqa: S608
 
+BETWEEN = """
+SELECT originator_id, originator_version, topic, state, position
+FROM unnest(%s::uuid[], %s::bigint[], %s::bigint[]) AS wanted (id, low, high)
+JOIN log.events ON originator_id = id AND originator_version > low AND originator_version <= high
+ORDER BY originator_id, originator_version
+"""
+AT_VERSIONS = f"""
+SELECT {COLUMNS} FROM log.events WHERE originator_id = %s AND originator_version = ANY(%s::bigint[])
+ORDER BY originator_version
+"""  # noqa: S608
+MILESTONES = """
+SELECT originator_id, max(originator_version), min(topic), max(position)
+FROM (
+    SELECT originator_id, originator_version, topic, position FROM log.events
+    WHERE originator_version %% 256 = 0 AND position > %s AND position <= %s ORDER BY position LIMIT %s
+) AS it GROUP BY originator_id ORDER BY max(position)
+"""
+
 
 class FencedReader:
     """Implements `services.ports.LogReader`. Safe to share between tasks of one event loop.
@@ -96,6 +114,22 @@ class FencedReader:
     async def events_of(self, originator_id: UUID) -> Sequence[Notification]:
         """All events of one aggregate, in order."""
         return await self._notifications(OF_ORIGINATOR, originator_id)
+
+    async def between(self, ranges: Sequence[tuple[UUID, int, int]]) -> Sequence[Notification]:
+        """The events of records, each with its versions above the first number up to the second, in order."""
+        if not ranges:
+            return []
+        ids, lows, highs = zip(*ranges, strict=True)
+        return await self._notifications(BETWEEN, list(ids), list(lows), list(highs))
+
+    async def at_versions(self, record_id: UUID, versions: Sequence[int]) -> Sequence[Notification]:
+        """The record's events of these versions, in order."""
+        return await self._notifications(AT_VERSIONS, record_id, list(versions))
+
+    async def milestones(self, after: int, until: int, limit: int) -> Sequence[tuple[UUID, int, str, int]]:
+        """The records with an event at every 256th version in these positions: which, the last such version,
+        a topic of theirs, and its position."""
+        return await self._rows(MILESTONES, after, until, limit)
 
     async def at_positions(self, positions: Sequence[int]) -> Sequence[Notification]:
         """The events at these positions, in order; those that there are."""

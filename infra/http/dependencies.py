@@ -2,13 +2,15 @@
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Protocol
+from datetime import datetime
+from typing import Annotated, Any, Protocol, TypeVar
 from uuid import UUID
 
 from fastapi import Depends, Request
 
 from infra.access import TokenStore
 from infra.subjects import Subjects
+from projections.model import Project, Row
 from projections.views import Views
 from services.customers import Customers
 from services.erasures import Erasures
@@ -16,6 +18,8 @@ from services.leads import Leads
 from services.members import Members
 from services.ports import BlindIndex, Clock, EventStore, KeyRing, LogReader, Recorded, Unsealer
 from services.tickets import Tickets
+
+R = TypeVar("R", bound=Row)
 
 
 class NameSearch(Protocol):
@@ -43,6 +47,12 @@ class Histories(Protocol):
 
     async def of(self, record_id: UUID) -> Sequence[Recorded]:
         """The record's events in order, personal fields sealed."""
+        ...
+
+    async def as_of(
+        self, project: Project[R], record_id: UUID, *, as_of: datetime | None, known_at: datetime | None
+    ) -> R | None:
+        """The record's row as it was then, as far as was known then; None where there was none yet."""
         ...
 
 

@@ -118,6 +118,34 @@ class MemoryEventStore:
         """All events of one aggregate, in order."""
         return [it for it in self._log if it.originator_id == originator_id]
 
+    async def between(self, ranges: Sequence[tuple[UUID, int, int]]) -> Sequence[Notification]:
+        """The events of records, each with its versions above the first number up to the second, in order."""
+        return [
+            it
+            for id, low, high in sorted(ranges)
+            for it in self._log
+            if it.originator_id == id and low < it.originator_version <= high
+        ]
+
+    async def at_versions(self, record_id: UUID, versions: Sequence[int]) -> Sequence[Notification]:
+        """The record's events of these versions, in order."""
+        wanted = set(versions)
+        return [it for it in await self.events_of(record_id) if it.originator_version in wanted]
+
+    async def milestones(self, after: int, until: int, limit: int) -> Sequence[tuple[UUID, int, str, int]]:
+        """The records with an event at every 256th version in these positions: which, the last such version,
+        a topic of theirs, and its position."""
+        page = [it for it in self._log[after:until] if it.originator_version % 256 == 0][:limit]
+        last = {it.originator_id: it for it in page}
+        found = [(_uuid(id), it.originator_version, it.topic, it.id) for id, it in last.items()]
+        return sorted(found, key=lambda it: it[3])
+
     async def at_positions(self, positions: Sequence[int]) -> Sequence[Notification]:
         """The events at these positions, in order; those that there are."""
         return [self._log[position - 1] for position in sorted(positions) if 0 < position <= len(self._log)]
+
+
+def _uuid(id: UUID | str) -> UUID:
+    """The library's events may be named by texts; ours never are."""
+    assert isinstance(id, UUID)  # noqa: S101
+    return id
