@@ -220,9 +220,7 @@ class Verb:
         return not any(field.is_required() for field in self.body.model_fields.values())
 
 
-def add_verbs(
-    router: APIRouter, prefix: str, verbs: tuple[Verb, ...], *, commanding: Any = Changing
-) -> None:
+def add_verbs(router: APIRouter, prefix: str, verbs: tuple[Verb, ...], *, commanding: Any = Changing) -> None:
     """Give every verb its operation, `POST {prefix}/{id}/{verb}`; `commanding` says who may: `Complying`."""
     for verb in verbs:
         _add_verb(router, prefix, verb, commanding)
@@ -233,7 +231,8 @@ def _add_verb(router: APIRouter, prefix: str, verb: Verb, commanding: Any) -> No
     body_type: Any = Annotated[verb.body, described]
 
     async def run(id: RecordId, command: commanding, body: body_type) -> Response:
-        return await command.change(verb.act(command.door), body, id)
+        given: Command = command
+        return await given.change(verb.act(given.door), body, id)
 
     words = (verb.body.__doc__ or "").strip()
     router.add_api_route(
