@@ -147,6 +147,10 @@ class SubjectIsHeld(Refused):
     """A legal hold names the data subject: nothing of theirs is destroyed until it is lifted."""
 
 
+class ProcessingRestricted(Refused):
+    """The processing of the person's data is restricted: nothing is added to it without a ground."""
+
+
 class CommandReused(Refused):
     """The idempotency key was used for a different request before."""
 

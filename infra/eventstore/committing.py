@@ -21,6 +21,7 @@ from services.ports import (
     KeyName,
     KeyRing,
     Outcome,
+    ProcessingRestricted,
     Refused,
     SubjectIsErased,
     VersionConflict,
@@ -96,7 +97,8 @@ class GroupTransaction:
     async def _sealed(
         self, commits: Sequence[Commit], connection: AsyncConnection[Any]
     ) -> tuple[list["_Sealed"], list[tuple[Commit, Refused]]]:
-        """What is to be stored, and what is not, for it had to seal something for an erased subject."""
+        """What is to be stored, and what is not: it had to seal something for somebody who is erased, or
+        whose processing is restricted while the command names no ground."""
         now = self._clock.now()
         recorded = [(commit, self._mapper.envelop(commit, now)) for commit in commits]
         names = {name for _, events in recorded for it in events for name in self._mapper.needs(it)}
@@ -106,7 +108,7 @@ class GroupTransaction:
         for commit, events in recorded:
             try:
                 sealed.append(_Sealed(commit, [self._mapper.to_stored_event(it, keys) for it in events]))
-            except SubjectIsErased as refusal:
+            except (SubjectIsErased, ProcessingRestricted) as refusal:
                 refused.append((commit, refusal))
         return sealed, refused
 

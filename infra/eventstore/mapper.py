@@ -37,6 +37,7 @@ from services.ports import (
     Envelope,
     Ground,
     KeyName,
+    ProcessingRestricted,
     Recorded,
     SubjectIsErased,
     Unavailable,
@@ -101,7 +102,10 @@ class EventMapper(Mapper[UUID]):
     def to_stored_event(  # type: ignore[override]  # the library maps bare events; ours come with an envelope
         self, recorded: Recorded, keys: Mapping[KeyName, DataKey | Erased] = NO_KEYS
     ) -> StoredEvent:
-        """The stored form, sealed with `keys`. Raises `SubjectIsErased` where one of those needed is."""
+        """The stored form, sealed with `keys`. Raises `SubjectIsErased` where one of those needed is.
+
+        Raises `ProcessingRestricted` where a key is a restricted subject's and the envelope names no ground.
+        """
         event, envelope = recorded.event, recorded.envelope
         state: dict[str, Any] = {
             "id": envelope.event_id,
@@ -129,6 +133,8 @@ class EventMapper(Mapper[UUID]):
         subject_id, category = name
         if isinstance(key, Erased):
             raise SubjectIsErased(subject_id)
+        if key.restricted and recorded.envelope.ground is None:
+            raise ProcessingRestricted(subject_id)
         event = recorded.event
         place = Place(
             self.namespace,
