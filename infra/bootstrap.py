@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import psycopg
 import structlog
 
+from infra.accesslog import AccessLog
 from infra.blindindex import HmacBlindIndex
 from infra.clock import SystemClock
 from infra.eventstore.appender import Appender
@@ -18,6 +19,7 @@ from infra.eventstore.unsealer import BoxUnsealer
 from infra.history.segmenting import Segmenter
 from infra.history.segments import Snapshots
 from infra.kek import KekUnusable, KeyStoreUnfit
+from infra.postgres.accesses import PostgresAccesses
 from infra.postgres.database import Pool, open_pool
 from infra.postgres.embedded import EmbeddedPostgres, PostgresDidNotStart
 from infra.postgres.indexpurger import PostgresIndexPurger
@@ -82,6 +84,7 @@ class System:
     snapshots: Snapshots
     segmenter: Segmenter
     tokens: PostgresTokenStore
+    accesses: AccessLog
 
 
 @asynccontextmanager
@@ -134,6 +137,7 @@ async def open_system(settings: Settings, *, migrated: bool = True) -> AsyncIter
             raise CannotStart(str(error)) from None
         system, appender = _compose(settings, database, pool, ring, blind)
         stack.push_async_callback(appender.close)
+        stack.push_async_callback(system.accesses.close)
         yield system
 
 
@@ -181,5 +185,8 @@ def _compose(
         snapshots=snapshots,
         segmenter=Segmenter(segments, snapshots, reader, mapper, PostgresCheckpoints(pool)),
         tokens=PostgresTokenStore(pool, clock),
+        accesses=AccessLog(
+            PostgresAccesses(pool), before_answer=settings.access_durable == "before_answer"
+        ),
     )
     return system, appender

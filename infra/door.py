@@ -41,6 +41,7 @@ async def door_of(system: System, stop: asyncio.Event) -> AsyncIterator[Dependen
             clock=system.clock,
             ready=partial(status.checks, system),
             metrics=partial(status.metrics, system),
+            accesses=system.accesses,
         )
     finally:
         following.cancel()

@@ -44,6 +44,14 @@ class Settings(BaseSettings):
     workers: int = Field(1, ge=1, le=64, description="API processes.")
     pool_size: int = Field(8, ge=2, le=200, description="Connections to PostgreSQL a process.")
     key_cache_seconds: int = Field(60, ge=0, le=60, description="How long an unwrapped key stays in memory.")
+    access_durable: str = Field(
+        "within_a_second",
+        pattern="^(within_a_second|before_answer)$",
+        description="When the note of who saw what is durable: within_a_second, or before_answer.",
+    )
+    access_retention_days: int = Field(
+        1095, ge=30, le=36_500, description="How long the access log is kept; its hashes stay."
+    )
     log_level: str = Field(
         "info", pattern="^(debug|info|warning|error)$", description="The least that is logged."
     )

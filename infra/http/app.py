@@ -6,6 +6,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from infra.http import (
+    accesses,
     analytics,
     customers,
     feed,
@@ -38,6 +39,7 @@ ROUTERS: Final = (
     timelines.router,
     subjects.router,
     analytics.router,
+    accesses.router,
     feed.router,
     tokens.router,
     health.router,

@@ -11,7 +11,6 @@ from domain.customer.events import CustomerRegistered
 from domain.lead.events import LeadCaptured
 from domain.values import CustomerKind
 from infra.http import bodies
-from infra.http.auth import Reader
 from infra.http.commands import (
     APPLIED_HEADERS,
     CHANGE_HEADERS,
@@ -23,13 +22,16 @@ from infra.http.commands import (
     Verb,
     add_verbs,
 )
-from infra.http.dependencies import Dependencies, Door
+from infra.http.dependencies import Dependencies
 from infra.http.errors import COMMAND_REFUSALS, READ_REFUSALS, RECORD_REFUSALS, Malformed, documented
 from infra.http.reading import (
+    DECLARED,
     Page,
+    Reading,
     ReadQuery,
     RecordQuery,
     SearchQuery,
+    Seeing,
     as_it_was,
     etag,
     filter_of,
@@ -102,22 +104,21 @@ async def subject_of_customer(door: Dependencies, customer_id: UUID | None) -> U
             raise Malformed("There is no such customer.", field="customer_id", rule="unknown_record")
 
 
-@router.get(CUSTOMERS, responses=documented(*READ_REFUSALS))
-async def list_customers(
-    door: Door, token: Reader, query: Annotated[CustomerQuery, Query()]
-) -> Page[CustomerRecord]:
+@router.get(CUSTOMERS, responses=documented(*READ_REFUSALS), openapi_extra=DECLARED)
+async def list_customers(reading: Seeing, query: Annotated[CustomerQuery, Query()]) -> Page[CustomerRecord]:
     """Customers in order of id, filtered by field; or found by name, with `q`."""
+    door = reading.door
     query.check_alone()
     await wait_for(door, query)
     if query.q is not None:
         ids = await door.names.search(query.q, kind="customer", limit=query.limit)
-        return Page(items=await _shown(door, await door.views.directory.customers(ids)), next=None)
+        return Page(items=await _shown(reading, await door.views.directory.customers(ids)), next=None)
     rows = await door.views.directory.list_customers(query.where(), limit=query.limit, after=query.after())
-    return Page(items=await _shown(door, rows), next=next_page(rows, query.limit))
+    return Page(items=await _shown(reading, rows), next=next_page(rows, query.limit))
 
 
-async def _shown(door: Dependencies, rows: list[CustomerRow]) -> list[CustomerRecord]:
-    shown = await show(door, rows, members=[row.owner_id for row in rows])
+async def _shown(reading: Reading, rows: list[CustomerRow]) -> list[CustomerRecord]:
+    shown = await show(reading, rows, members=[row.owner_id for row in rows])
     return [CustomerRecord.of(row, shown) for row in shown.rows]
 
 
@@ -136,26 +137,30 @@ class Lookup(BaseModel):
         return self
 
 
-@router.post(f"{CUSTOMERS}/lookup", responses=documented(400, 413, 415, *READ_REFUSALS))
+@router.post(
+    f"{CUSTOMERS}/lookup", responses=documented(400, 413, 415, *READ_REFUSALS), openapi_extra=DECLARED
+)
 async def look_up_customers(
-    body: Lookup, door: Door, token: Reader, query: Annotated[ReadQuery, Query()]
+    body: Lookup, reading: Seeing, query: Annotated[ReadQuery, Query()]
 ) -> Page[CustomerRecord]:
     """The customers with exactly this e-mail address or phone number, their own or a contact's."""
+    door = reading.door
     await wait_for(door, query)
     detail = ContactDetail.EMAIL if body.email is not None else ContactDetail.PHONE
     found = await door.views.directory.lookup(detail, body.email or body.phone or "")
     rows = await door.views.directory.customers([it.record_id for it in found])
-    return Page(items=await _shown(door, rows), next=None)
+    return Page(items=await _shown(reading, rows), next=None)
 
 
-@router.get(f"{CUSTOMERS}/{{id}}", responses=documented(*RECORD_REFUSALS))
+@router.get(f"{CUSTOMERS}/{{id}}", responses=documented(*RECORD_REFUSALS), openapi_extra=DECLARED)
 async def read_customer(
-    id: RecordId, door: Door, token: Reader, query: Annotated[RecordQuery, Query()], response: Response
+    id: RecordId, reading: Seeing, query: Annotated[RecordQuery, Query()], response: Response
 ) -> CustomerRecord:
     """The customer as things stand; or as they stood `as_of` a time, as far as was `known_at` a time."""
+    door = reading.door
     await wait_for(door, query)
     row = await _row(door, id, query)
-    shown = await show_one(door, "customers", row, members=[row.owner_id])
+    shown = await show_one(reading, "customers", row, members=[row.owner_id])
     response.headers.update(etag(row, query))
     return CustomerRecord.of(shown.rows[0], shown)
 

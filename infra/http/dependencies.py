@@ -9,6 +9,7 @@ from uuid import UUID
 from fastapi import Depends, Request
 
 from infra.access import TokenStore
+from infra.accesslog import AccessLog
 from infra.subjects import Subjects
 from projections.model import Project, Row
 from projections.views import Views
@@ -80,6 +81,7 @@ class Dependencies:
     clock: Clock
     ready: Callable[[], Awaitable[Mapping[str, str | None]]]
     metrics: Callable[[], Awaitable[bytes]]
+    accesses: AccessLog
 
 
 async def of_request(request: Request) -> Dependencies:

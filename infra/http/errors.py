@@ -114,6 +114,12 @@ class RecordErased(Refusal):
         self.members = {"erased": True, "timeline": timeline}
 
 
+class ProcessingRestricted(Refusal):
+    """The processing of this person's data is restricted: say in `Lethe-Ground` why you see it."""
+
+    status = 403
+
+
 class NotYetVisible(Refusal):
     """The view has not reached this position yet. Try again soon."""
 
@@ -263,7 +269,7 @@ def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
 DESCRIPTIONS: Final = {
     400: "The body is not readable JSON.",
     401: "No token, or one that is unknown, expired or revoked.",
-    403: "The token lacks the scope.",
+    403: "The token lacks the scope; or the person's data is restricted, and no ground was given.",
     404: "There is no such record.",
     409: "A rule of the business refuses the command, or it conflicts with another.",
     410: "The person is erased.",

@@ -15,10 +15,13 @@ from infra.http.customers import subject_of_customer
 from infra.http.dependencies import Dependencies, Door
 from infra.http.errors import READ_REFUSALS, RECORD_REFUSALS, documented
 from infra.http.reading import (
+    DECLARED,
     Page,
+    Reading,
     ReadQuery,
     RecordQuery,
     SearchQuery,
+    Seeing,
     as_it_was,
     etag,
     filter_of,
@@ -70,31 +73,33 @@ async def capture_lead(body: bodies.CaptureLead, command: Creating) -> Response:
     )
 
 
-@router.get(LEADS, responses=documented(*READ_REFUSALS))
-async def list_leads(door: Door, token: Reader, query: Annotated[LeadQuery, Query()]) -> Page[LeadRecord]:
+@router.get(LEADS, responses=documented(*READ_REFUSALS), openapi_extra=DECLARED)
+async def list_leads(reading: Seeing, query: Annotated[LeadQuery, Query()]) -> Page[LeadRecord]:
     """Leads in order of id, filtered by field; or found by name, with `q`."""
+    door = reading.door
     query.check_alone()
     await wait_for(door, query)
     if query.q is not None:
         ids = await door.names.search(query.q, kind="lead", limit=query.limit)
-        return Page(items=await _shown(door, await door.views.pipeline.leads(ids)), next=None)
+        return Page(items=await _shown(reading, await door.views.pipeline.leads(ids)), next=None)
     rows = await door.views.pipeline.list_leads(query.where(), limit=query.limit, after=query.after())
-    return Page(items=await _shown(door, rows), next=next_page(rows, query.limit))
+    return Page(items=await _shown(reading, rows), next=next_page(rows, query.limit))
 
 
-async def _shown(door: Dependencies, rows: list[LeadRow]) -> list[LeadRecord]:
-    shown = await show(door, rows, members=[row.owner_id for row in rows])
+async def _shown(reading: Reading, rows: list[LeadRow]) -> list[LeadRecord]:
+    shown = await show(reading, rows, members=[row.owner_id for row in rows])
     return [LeadRecord.of(row, shown) for row in shown.rows]
 
 
-@router.get(f"{LEADS}/{{id}}", responses=documented(*RECORD_REFUSALS))
+@router.get(f"{LEADS}/{{id}}", responses=documented(*RECORD_REFUSALS), openapi_extra=DECLARED)
 async def read_lead(
-    id: RecordId, door: Door, token: Reader, query: Annotated[RecordQuery, Query()], response: Response
+    id: RecordId, reading: Seeing, query: Annotated[RecordQuery, Query()], response: Response
 ) -> LeadRecord:
     """The lead as things stand; or as they stood `as_of` a time, as far as was `known_at` a time."""
+    door = reading.door
     await wait_for(door, query)
     row = await _row(door, id, query)
-    shown = await show_one(door, "leads", row, members=[row.owner_id])
+    shown = await show_one(reading, "leads", row, members=[row.owner_id])
     response.headers.update(etag(row, query))
     return LeadRecord.of(shown.rows[0], shown)
 

@@ -1,21 +1,27 @@
-"""How views are read: pages, waiting for one's own write, unsealing, and what is shown of the erased."""
+"""How views are read: pages, waiting for one's own write, unsealing, what is withheld; and who saw what."""
 
 import base64
 import binascii
-from collections.abc import Collection, Iterator, Mapping, Sequence, Set
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
 from datetime import datetime
 from typing import Annotated, Any, Final, Generic, TypeVar
 from uuid import UUID
 
+from fastapi import Depends, Request
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
-from domain.model import Erased, Sealed
+from domain.model import Category, Erased, Sealed
+from infra.access import Token
+from infra.accesslog import Access, network_of, packed
+from infra.http.auth import Reader
+from infra.http.commands import correlation_of
+from infra.http.declared import DECLARED_HEADERS, Declared, declared
 from infra.http.dependencies import Dependencies
-from infra.http.errors import Malformed, NotYetVisible, RecordErased
+from infra.http.errors import Malformed, NotYetVisible, ProcessingRestricted, RecordErased
 from infra.http.values import Line
-from projections.model import Project, Row, fold
-from services.ports import RecordNotFound
+from projections.model import Project, Row
+from services.ports import NOTHING_STANDS, RecordNotFound, Standing
 
 WAIT_SECONDS_MAX: Final = 5.0
 POSITION_MAX: Final = 2**63 - 1
@@ -128,47 +134,132 @@ async def wait_for(door: Dependencies, query: ReadQuery) -> None:
 
 
 @dataclass(frozen=True, slots=True)
+class Reading:
+    """A request that may show personal data: who asks, for whom, what for, and from where."""
+
+    door: Dependencies
+    token: Token
+    declared: Declared
+    operation: str
+    network: str | None
+    correlation_id: UUID
+
+    async def note(
+        self,
+        subject_ids: Collection[UUID],
+        categories: Collection[Category],
+        *,
+        count: int,
+        everyone: bool = False,
+        export_id: UUID | None = None,
+    ) -> None:
+        """Put down who is shown whose data, before it is shown. Raises `Unavailable` where that cannot be."""
+        accesses = self.door.accesses
+        accesses.note(
+            Access(
+                at=self.door.clock.now(),
+                actor=self.token.actor_id,
+                token_id=self.token.id,
+                on_behalf_of=self.declared.on_behalf_of,
+                operation=self.operation,
+                purpose=self.declared.purpose,
+                ground=self.declared.ground,
+                network=self.network,
+                subjects=packed(subject_ids),
+                categories=tuple(sorted(categories)),
+                count=count,
+                everyone=everyone,
+                export_id=export_id,
+                correlation_id=self.correlation_id,
+            )
+        )
+        await accesses.settled()
+
+
+async def _reading(request: Request, token: Reader) -> Reading:
+    return reading_of(request, token)
+
+
+def reading_of(request: Request, token: Token) -> Reading:
+    """The same for a request whose token is let in by another scope."""
+    route = request.scope["route"]
+    return Reading(
+        door=request.app.state.door,
+        token=token,
+        declared=declared(request.headers),
+        operation=route.operation_id or route.name,
+        network=None if request.client is None else network_of(request.client.host),
+        correlation_id=correlation_of(request),
+    )
+
+
+Seeing = Annotated[Reading, Depends(_reading)]
+DECLARED: Final[dict[str, Any]] = {"parameters": DECLARED_HEADERS}
+"""The headers of a read, for the OpenAPI document."""
+
+
+@dataclass(frozen=True, slots=True)
 class Shown(Generic[R]):
-    """Rows that a reader may see: every personal value clear, or None where its person is erased."""
+    """Rows that a reader may see: every personal value clear, or None where it is erased or withheld."""
 
     rows: list[R]
-    erased: Set[UUID]
+    standings: Mapping[UUID, Standing]
     members: Mapping[UUID, str]
     """The names of the members whom the rows name by id."""
 
     def fields_of(self, row: Row) -> dict[str, Any]:
-        return {it.name: getattr(row, it.name) for it in fields(row)} | {
-            "erased": row.subject_id in self.erased
-        }
+        return {it.name: getattr(row, it.name) for it in fields(row)} | self.marks_of(row.subject_id)
+
+    def marks_of(self, subject_id: UUID) -> dict[str, bool]:
+        """What a reader must know of a person beside their data."""
+        standing = self.standings.get(subject_id, NOTHING_STANDS)
+        return {"erased": standing.erased, "restricted": standing.restricted}
 
 
-async def show(door: Dependencies, rows: Sequence[R], *, members: Collection[UUID | None] = ()) -> Shown[R]:
-    """Unseal the rows, and the names of the `members` they mention, in one go.
+async def show(reading: Reading, rows: Sequence[R], *, members: Collection[UUID | None] = ()) -> Shown[R]:
+    """Unseal the rows, and the names of the `members` they mention; and note who sees them.
 
-    The key ring is asked last, and not from memory: what it says is erased is not shown, even where a key
-    was still at hand.
+    Whose processing is restricted is withheld: a ground holds for one person, not for a list.
     """
+    shown, clearing = await _cleared(reading.door, rows, members, grounded=False)
+    await reading.note(clearing.subjects, clearing.categories, count=len(rows))
+    return shown
+
+
+async def show_one(reading: Reading, kind: str, row: R, *, members: Collection[UUID | None] = ()) -> Shown[R]:
+    """Unseal one record. Raises `RecordErased` where its person is, and `ProcessingRestricted`."""
+    grounded = reading.declared.ground is not None
+    shown, clearing = await _cleared(reading.door, [row], members, grounded=grounded)
+    standing = shown.standings.get(row.subject_id, NOTHING_STANDS)
+    check_readable(reading, standing, f"/v1/{kind}/{row.id}/timeline")
+    await reading.note(clearing.subjects, clearing.categories, count=1)
+    return shown
+
+
+async def _cleared(
+    door: Dependencies, rows: Sequence[R], members: Collection[UUID | None], *, grounded: bool
+) -> tuple[Shown[R], "_Clearing"]:
+    """The key ring is asked last, and not from memory: what it says is erased is not shown, even where a key
+    was still at hand."""
     people = await door.views.directory.members([id for id in set(members) if id is not None])
     opened = await door.unsealer.open(list({it for row in (*rows, *people) for it in _handles(row)}))
-    erased = await door.ring.erased({id for row in (*rows, *people) for id in _subjects(row)})
-    names = {it.id: str(it.name) for it in (_clear(it, opened, erased) for it in people) if it.name}
-    return Shown([_clear(row, opened, erased) for row in rows], erased, names)
+    standings = await door.ring.standings({id for row in (*rows, *people) for id in _subjects(row)})
+    clearing = _Clearing(opened, standings, grounded)
+    names = {it.id: str(it.name) for it in map(clearing.clear, people) if it.name}
+    return Shown(list(map(clearing.clear, rows)), standings, names), clearing
 
 
-async def show_one(
-    door: Dependencies, kind: str, row: R, *, members: Collection[UUID | None] = ()
-) -> Shown[R]:
-    """Unseal one record. Raises `RecordErased` where its person is."""
-    shown = await show(door, [row], members=members)
-    if row.subject_id in shown.erased:
-        raise RecordErased(f"/v1/{kind}/{row.id}/timeline")
-    return shown
+def check_readable(reading: Reading, standing: Standing, timeline: str) -> None:
+    """Raise `RecordErased`, or `ProcessingRestricted` where no ground is given."""
+    if standing.erased:
+        raise RecordErased(timeline)
+    if standing.restricted and reading.declared.ground is None:
+        raise ProcessingRestricted
 
 
 async def as_it_was(door: Dependencies, project: Project[R], id: UUID, query: RecordQuery) -> R:
     """The record's row as of the times asked for. Raises `RecordNotFound` where there was none yet."""
-    history = await door.histories.of(id)
-    row = fold(project, id, history, as_of=query.as_of, known_at=query.known_at)
+    row = await door.histories.as_of(project, id, as_of=query.as_of, known_at=query.known_at)
     if row is None:
         raise RecordNotFound(id)
     return row
@@ -196,14 +287,37 @@ def _subjects(row: Any) -> Iterator[UUID]:
     yield from (contact.id for contact in getattr(row, "contacts", ()))
 
 
-def _clear(row: T, opened: Mapping[Sealed, str | Erased], erased: Set[UUID]) -> T:
-    changes: dict[str, Any] = {}
-    for it in fields(row):  # type: ignore[arg-type]
-        value = getattr(row, it.name)
-        if isinstance(value, Sealed):
-            clear = opened[value]
-            gone = isinstance(clear, Erased) or value.subject_id in erased
-            changes[it.name] = None if gone else clear
-        elif isinstance(value, list) and value and is_dataclass(value[0]):
-            changes[it.name] = [_clear(part, opened, erased) for part in value]
-    return replace(row, **changes) if changes else row  # type: ignore[type-var]
+class _Clearing:
+    """Puts opened values in the place of handles, and keeps count of whose and what was shown."""
+
+    def __init__(
+        self, opened: Mapping[Sealed, str | Erased], standings: Mapping[UUID, Standing], grounded: bool
+    ) -> None:
+        self.opened, self.standings, self.grounded = opened, standings, grounded
+        self.subjects: set[UUID] = set()
+        self.categories: set[Category] = set()
+
+    def clear(self, row: T) -> T:
+        changes: dict[str, Any] = {}
+        for it in fields(row):  # type: ignore[arg-type]
+            value = getattr(row, it.name)
+            if isinstance(value, Sealed):
+                changes[it.name] = self._value(value)
+            elif isinstance(value, list) and value and is_dataclass(value[0]):
+                changes[it.name] = [self.clear(part) for part in value]
+        return replace(row, **changes) if changes else row  # type: ignore[type-var]
+
+    def _value(self, handle: Sealed) -> str | None:
+        clear = self.opened[handle]
+        if isinstance(clear, Erased):
+            return None
+        standing = self.standings.get(handle.subject_id)
+        if standing is not None and (
+            standing.erased
+            or handle.category in standing.erased_categories
+            or (standing.restricted and not self.grounded)
+        ):
+            return None
+        self.subjects.add(handle.subject_id)
+        self.categories.add(handle.category)
+        return clear

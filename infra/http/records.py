@@ -1,6 +1,6 @@
 """The records as the API shows them."""
 
-from collections.abc import Mapping, Set
+from collections.abc import Mapping
 from datetime import date, datetime
 from typing import Any, Self
 from uuid import UUID
@@ -28,7 +28,7 @@ from projections.tickets import TicketRow
 
 
 class Record(BaseModel):
-    """What every record has. Personal fields are null once `erased`."""
+    """What every record has. Personal fields are null where they are erased, or withheld."""
 
     model_config = ConfigDict(from_attributes=True)
 
@@ -37,6 +37,9 @@ class Record(BaseModel):
     version: int = Field(description='Send it back in If-Match, as `"3"`.', examples=[3])
     position: int = Field(description="Of the last event shown, in the log.", examples=[4711])
     erased: bool = Field(False, description="The person is erased: nothing personal is left.")
+    restricted: bool = Field(
+        False, description="The person's data is restricted: withheld from lists, shown alone on a ground."
+    )
 
 
 class ContactRecord(BaseModel):
@@ -44,6 +47,7 @@ class ContactRecord(BaseModel):
 
     id: UUID
     erased: bool = False
+    restricted: bool = False
     name: str | None = None
     role: str | None = None
     email: str | None = None
@@ -79,7 +83,7 @@ class CustomerRecord(Record):
 
     @classmethod
     def of(cls, row: CustomerRow, shown: Shown[CustomerRow]) -> Self:
-        contacts = [_contact(contact, shown.erased) for contact in row.contacts]
+        contacts = [_contact(contact, shown) for contact in row.contacts]
         return cls.model_validate(
             shown.fields_of(row) | {"contacts": contacts, "owner_name": _name(row.owner_id, shown.members)}
         )
@@ -198,9 +202,9 @@ class ErasureRecord(BaseModel):
         )
 
 
-def _contact(contact: Any, erased: Set[UUID]) -> dict[str, Any]:
+def _contact(contact: Any, shown: Shown[Any]) -> dict[str, Any]:
     names = ("id", "name", "role", "email", "phone")
-    return {name: getattr(contact, name) for name in names} | {"erased": contact.id in erased}
+    return {name: getattr(contact, name) for name in names} | shown.marks_of(contact.id)
 
 
 def _name(id: UUID | None, names: Mapping[UUID, str]) -> str | None:

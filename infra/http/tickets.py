@@ -15,10 +15,12 @@ from infra.http.customers import subject_of_customer
 from infra.http.dependencies import Dependencies, Door
 from infra.http.errors import READ_REFUSALS, RECORD_REFUSALS, documented
 from infra.http.reading import (
+    DECLARED,
     ListQuery,
     Page,
     ReadQuery,
     RecordQuery,
+    Seeing,
     as_it_was,
     etag,
     filter_of,
@@ -68,29 +70,29 @@ async def open_ticket(body: bodies.OpenTicket, command: Creating) -> Response:
     )
 
 
-@router.get(TICKETS, responses=documented(*READ_REFUSALS))
-async def list_tickets(
-    door: Door, token: Reader, query: Annotated[TicketQuery, Query()]
-) -> Page[TicketRecord]:
+@router.get(TICKETS, responses=documented(*READ_REFUSALS), openapi_extra=DECLARED)
+async def list_tickets(reading: Seeing, query: Annotated[TicketQuery, Query()]) -> Page[TicketRecord]:
     """Tickets in order of id, filtered by field."""
+    door = reading.door
     await wait_for(door, query)
     now = door.clock.now()
     rows = await door.views.tickets.list_tickets(
         query.where(), at=now, limit=query.limit, after=query.after()
     )
-    shown = await show(door, rows, members=[row.agent_id for row in rows])
+    shown = await show(reading, rows, members=[row.agent_id for row in rows])
     items = [TicketRecord.of(row, shown, now) for row in shown.rows]
     return Page(items=items, next=next_page(rows, query.limit))
 
 
-@router.get(f"{TICKETS}/{{id}}", responses=documented(*RECORD_REFUSALS))
+@router.get(f"{TICKETS}/{{id}}", responses=documented(*RECORD_REFUSALS), openapi_extra=DECLARED)
 async def read_ticket(
-    id: RecordId, door: Door, token: Reader, query: Annotated[RecordQuery, Query()], response: Response
+    id: RecordId, reading: Seeing, query: Annotated[RecordQuery, Query()], response: Response
 ) -> TicketRecord:
     """The ticket as things stand; or as they stood `as_of` a time, as far as was `known_at` a time."""
+    door = reading.door
     await wait_for(door, query)
     row = await _row(door, id, query)
-    shown = await show_one(door, "tickets", row, members=[row.agent_id])
+    shown = await show_one(reading, "tickets", row, members=[row.agent_id])
     response.headers.update(etag(row, query))
     return TicketRecord.of(shown.rows[0], shown, query.as_of or door.clock.now())
 

@@ -43,6 +43,9 @@ COMPLIES: set[str] = set()
 """What needs the privacy officer's scope: whole operations, such as `GET /v1/...`."""
 
 NEEDED: dict[str, Scope] = {
+    "GET /v1/accesses": Scope.COMPLY,
+    "GET /v1/subjects/{id}/accesses": Scope.COMPLY,
+    "GET /v1/actors/{id}/accesses": Scope.COMPLY,
     **{f"GET {path}": Scope.READ for path in READS.split()},
     "POST /v1/customers/lookup": Scope.READ,
     **{f"POST /v1/{kind}": Scope.WRITE for kind in WRITES},
