@@ -11,7 +11,7 @@ from eventsourcing.persistence import Notification, StoredEvent
 from domain.catalogue import layout
 from domain.model import Erased, Event, Sealed
 from infra.eventstore.mapper import UnknownEvent
-from infra.history.segments import Bounds, Snapshots
+from infra.history.segments import Bounds, Snapshots, VersionReader
 from projections.model import Project, Row
 from projections.timeline import TimelineIndex
 from services.ports import Recorded, Unsealer
@@ -20,7 +20,7 @@ Clear = str | Erased | None
 R = TypeVar("R", bound=Row)
 
 
-class PlaceReader(Protocol):
+class PlaceReader(VersionReader, Protocol):
     """Reads stored events by where they are."""
 
     async def events_of(self, originator_id: UUID) -> Sequence[Notification]:

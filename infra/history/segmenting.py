@@ -54,12 +54,15 @@ class Segmenter:
         reader: MilestoneReader,
         mapper: Decoder,
         checkpoints: Checkpoints,
+        *,
+        events_each: int = SEGMENT_EVENTS,
     ) -> None:
         self._segments = segments
         self._snapshots = snapshots
         self._reader = reader
         self._mapper = mapper
         self._checkpoints = checkpoints
+        self._events_each = events_each
 
     async def advance(self) -> int:
         """Write what is missing up to the log's horizon; how many records had something."""
@@ -80,7 +83,7 @@ class Segmenter:
         """Write the record's segments up to the one that ends at this version."""
         last = await self._segments.last(table, record_id)
         while (done := last.to_version if last else 0) < version:
-            until = min(version, done + STRETCH * SEGMENT_EVENTS)
+            until = min(version, done + STRETCH * self._events_each)
             stored = await self._reader.between([(record_id, done, until)])
             fresh = self._cut(table, record_id, last, [self._mapper.to_domain_event(it) for it in stored])
             await self._segments.write(table, fresh)
@@ -90,8 +93,8 @@ class Segmenter:
         self, table: RowTable, record_id: UUID, last: Segment | None, events: Sequence[Recorded]
     ) -> list[Segment]:
         found: list[Segment] = []
-        for place in range(0, len(events), SEGMENT_EVENTS):
-            part = events[place : place + SEGMENT_EVENTS]
+        for place in range(0, len(events), self._events_each):
+            part = events[place : place + self._events_each]
             row = self._snapshots.go_on(table, record_id, deepcopy(last.row) if last else None, part)
             last = _segment(record_id, last, part, row)
             found.append(last)

@@ -143,11 +143,18 @@ class Snapshots:
     """Folds records with the help of their segments."""
 
     def __init__(
-        self, segments: Segments, reader: VersionReader, mapper: Decoder, tables: Sequence[RowTable]
+        self,
+        segments: Segments,
+        reader: VersionReader,
+        mapper: Decoder,
+        tables: Sequence[RowTable],
+        *,
+        events_each: int = SEGMENT_EVENTS,
     ) -> None:
         self._segments = segments
         self._reader = reader
         self._mapper = mapper
+        self._events_each = events_each
         self._tables = {table.aggregate: table for table in reversed(tables)}
         self._kinds: dict[Any, list[str]] = {}
         for table in self._tables.values():
@@ -181,7 +188,7 @@ class Snapshots:
         table = self._tables[kind]
         starts = {
             id: await self._segments.newest(table, id, EVERYTHING, version_max=version)
-            if version >= SEGMENT_EVENTS
+            if version >= self._events_each
             else BEGINNING
             for id, version in versions.items()
         }

@@ -8,6 +8,9 @@ from uuid_utils.compat import uuid7
 
 from domain.model import Category, Erased
 from domain.values import CurrencyCode, CustomerKind, LawfulBasis, Money
+from infra.history.segments import Snapshots
+from infra.memory.segments import MemorySegments
+from infra.postgres.views.tables import TABLES
 from infra.timeline import Histories, Timeline
 from projections import pipeline
 from projections.model import fold
@@ -15,8 +18,13 @@ from projections.timeline import SubjectRecord
 from tests.projections.worlds import World, at
 
 
+def histories_of(world: World) -> Histories:
+    snapshots = Snapshots(MemorySegments(), world.reader, world.mapper, TABLES)
+    return Histories(world.reader, world.mapper, snapshots)
+
+
 def timeline_of(world: World) -> Timeline:
-    return Timeline(Histories(world.reader, world.mapper), world.views.timeline, world.unsealer)
+    return Timeline(histories_of(world), world.views.timeline, world.unsealer)
 
 
 async def a_lead(world: World) -> tuple[UUID, UUID]:
@@ -114,7 +122,7 @@ async def test_a_record_is_folded_as_of_a_time_and_as_it_was_known_at_a_time(
     log_world: World, hours: float | None, known: int | None, stage: str | None
 ) -> None:
     id, _ = await a_lead(log_world)
-    history = await Histories(log_world.reader, log_world.mapper).of(id)
+    history = await histories_of(log_world).of(id)
     row = fold(
         pipeline.project,
         id,
