@@ -12,6 +12,7 @@ import domain.erasure.events
 import domain.hold.events
 import domain.lead.events
 import domain.member.events
+import domain.privacyrequest.events
 import domain.restriction.events
 import domain.retention.events
 import domain.ticket.events
@@ -60,6 +61,7 @@ AGGREGATES: Mapping[str, tuple[type[Event], ...]] = MappingProxyType(
         "ticket": tuple(events_in(domain.ticket.events)),
         "member": tuple(events_in(domain.member.events)),
         "erasure": tuple(events_in(domain.erasure.events)),
+        "privacyrequest": tuple(events_in(domain.privacyrequest.events)),
         "restriction": tuple(events_in(domain.restriction.events)),
         "hold": tuple(events_in(domain.hold.events)),
         "consent": tuple(events_in(domain.consent.events)),

@@ -25,6 +25,7 @@ STREAMS = {
     "hold": "holds",
     "lead": "leads",
     "member": "members",
+    "privacy": "privacyrequests",
     "restriction": "restrictions",
     "retention": "retention",
     "subject": "erasures",
