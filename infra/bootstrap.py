@@ -19,6 +19,8 @@ from infra.eventstore.unsealer import BoxUnsealer
 from infra.history.segmenting import Segmenter
 from infra.history.segments import Snapshots
 from infra.kek import KekUnusable, KeyStoreUnfit
+from infra.ledger import LedgerUnfit
+from infra.ledgerkeeping import KeptLedger, open_ledger
 from infra.postgres.accesses import PostgresAccesses
 from infra.postgres.database import Pool, open_pool
 from infra.postgres.embedded import EmbeddedPostgres, PostgresDidNotStart
@@ -36,10 +38,12 @@ from infra.subjects import Subjects
 from services.application import Application
 from services.customers import Customers
 from services.erasures import Erasures
+from services.holds import Holds
 from services.leads import Leads
 from services.members import Members
 from services.ports import Unavailable
 from services.reactions import Reactions
+from services.restrictions import Restrictions
 from services.tickets import Tickets
 
 log = structlog.get_logger(__name__)
@@ -77,6 +81,9 @@ class System:
     tickets: Tickets
     members: Members
     erasures: Erasures
+    restrictions: Restrictions
+    holds: Holds
+    ledger: KeptLedger
     subjects: Subjects
     reactions: Reactions
     views: PostgresViews
@@ -133,16 +140,24 @@ async def open_system(settings: Settings, *, migrated: bool = True) -> AsyncIter
                 cache_seconds=settings.key_cache_seconds,
             )
             blind = HmacBlindIndex(await ring.system_key(HmacBlindIndex.KEY_NAME))
-        except (KeyStoreUnfit, KekUnusable) as error:
+            ledger = await open_ledger(
+                pool, settings.ledger_path, namespace=settings.namespace, clock=SystemClock()
+            )
+        except (KeyStoreUnfit, KekUnusable, LedgerUnfit) as error:
             raise CannotStart(str(error)) from None
-        system, appender = _compose(settings, database, pool, ring, blind)
+        system, appender = _compose(settings, database, pool, ring, blind, ledger)
         stack.push_async_callback(appender.close)
         stack.push_async_callback(system.accesses.close)
         yield system
 
 
 def _compose(
-    settings: Settings, database: Database, pool: Pool, ring: PostgresKeyRing, blind: HmacBlindIndex
+    settings: Settings,
+    database: Database,
+    pool: Pool,
+    ring: PostgresKeyRing,
+    blind: HmacBlindIndex,
+    ledger: KeptLedger,
 ) -> tuple[System, Appender]:
     clock = SystemClock()
     mapper = EventMapper(settings.namespace)
@@ -177,7 +192,11 @@ def _compose(
             purger=PostgresIndexPurger(pool),
             subjects=subjects,
             journal=PostgresErasureJournal(pool, mapper),
+            ledger=ledger,
         ),
+        ledger=ledger,
+        restrictions=Restrictions(application, marks=ring, ring=ring, subjects=subjects),
+        holds=Holds(application, marks=ring, ring=ring, subjects=subjects),
         subjects=subjects,
         reactions=Reactions(application, unsealer),
         views=views,

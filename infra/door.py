@@ -27,6 +27,8 @@ async def door_of(system: System, stop: asyncio.Event) -> AsyncIterator[Dependen
             tickets=system.tickets,
             members=system.members,
             erasures=system.erasures,
+            restrictions=system.restrictions,
+            holds=system.holds,
             store=system.store,
             reader=system.reader,
             views=system.views,

@@ -1,22 +1,31 @@
 """Follows the log and lets the reactions act on it: at least once each, which they are made for."""
 
 import asyncio
+from typing import Protocol
 
 from infra.eventstore.mapper import EventMapper
 from infra.outage import unavailable_on_outage
 from infra.postgres.database import Pool
-from services.ports import LogReader
-from services.reactions import CAUSES, Reactions
+from services.ports import LogReader, Recorded
 
 NAME = "reactions"
 PAGE = 1_000
 PATIENCE_SECONDS = 1.0
 
 
+class Reaction(Protocol):
+    """Acts on the events of the topics `causes`. May meet one again."""
+
+    @property
+    def causes(self) -> frozenset[str]: ...
+
+    async def on(self, recorded: Recorded) -> None: ...
+
+
 class ReactionRunner:
     """Its checkpoint moves once a page's reactions are done, so that a crash repeats some and misses none."""
 
-    def __init__(self, pool: Pool, reader: LogReader, mapper: EventMapper, reactions: Reactions) -> None:
+    def __init__(self, pool: Pool, reader: LogReader, mapper: EventMapper, *reactions: Reaction) -> None:
         self._pool = pool
         self._reader = reader
         self._mapper = mapper
@@ -31,8 +40,9 @@ class ReactionRunner:
                 await self._reader.wait(position, PATIENCE_SECONDS)
                 continue
             for notification in page:
-                if notification.topic in CAUSES:
-                    await self._reactions.on(self._mapper.to_domain_event(notification))
+                for reaction in self._reactions:
+                    if notification.topic in reaction.causes:
+                        await reaction.on(self._mapper.to_domain_event(notification))
             position = page[-1].id
             await self._advance(position)
 

@@ -63,7 +63,9 @@ def relay_of(system: System) -> "Relay":
 
 def project_and_react(system: System) -> dict[str, Work]:
     """What a projector process does."""
-    reactions = ReactionRunner(system.pool, system.reader, system.mapper, system.reactions)
+    reactions = ReactionRunner(
+        system.pool, system.reader, system.mapper, system.reactions, system.restrictions, system.holds
+    )
     return {
         "projector": projector_of(system).run,
         "reactions": reactions.run,

@@ -9,7 +9,7 @@ from domain.lead.events import LeadCaptured, LeadWon
 from domain.model import Sealed
 from domain.values import CustomerKind, EmailAddress, LawfulBasis, PhoneNumber
 from services.application import Application, replay
-from services.ports import CommandContext, Recorded, SubjectIsErased, Unsealer
+from services.ports import CommandContext, ProcessingRestricted, Recorded, SubjectIsErased, Unsealer
 
 CAUSES = frozenset({LeadWon.TOPIC})
 """The topics from which something follows."""
@@ -28,6 +28,8 @@ class _Person:
 
 class Reactions:
     """What follows by itself: a won lead has a customer."""
+
+    causes = CAUSES
 
     def __init__(self, application: Application, unsealer: Unsealer) -> None:
         self._application = application
@@ -50,7 +52,11 @@ class Reactions:
             await self._link(customer_id, won)
 
     async def _register(self, customer_id: UUID, captured: LeadCaptured, won: Recorded) -> bool:
-        """Whether there was somebody to register: an erased person has no name to be held by."""
+        """Whether there was somebody to register: an erased person has no name to be held by.
+
+        Nor is anybody registered whose processing is restricted, unless the sale was made on a ground: their
+        lead stays without a customer until somebody registers one.
+        """
         person = await self._person_behind(captured)
         if not (captured.organisation or person.name):
             return False
@@ -58,7 +64,7 @@ class Reactions:
             await self._application.create(
                 lambda: _buyer(customer_id, captured, person, won), context=_because_of(won, "register")
             )
-        except SubjectIsErased:
+        except (SubjectIsErased, ProcessingRestricted):
             return False
         return True
 
@@ -132,4 +138,7 @@ def _because_of(cause: Recorded, step: str) -> CommandContext:
         correlation_id=cause.envelope.correlation_id,
         causation_id=cause.envelope.event_id,
         traceparent=cause.envelope.traceparent,
+        on_behalf_of=cause.envelope.on_behalf_of,
+        purpose=cause.envelope.purpose,
+        ground=cause.envelope.ground,
     )

@@ -16,6 +16,8 @@ class View(StrEnum):
 
     DIRECTORY = "directory"
     PIPELINE = "pipeline"
+    PRIVACY = "privacy"
+    RIGHTS = "rights"
     TICKETS = "tickets"
     TIMELINE = "timeline"
 

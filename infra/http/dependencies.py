@@ -15,9 +15,11 @@ from projections.model import Project, Row
 from projections.views import Views
 from services.customers import Customers
 from services.erasures import Erasures
+from services.holds import Holds
 from services.leads import Leads
 from services.members import Members
 from services.ports import BlindIndex, Clock, EventStore, KeyRing, LogReader, Recorded, Unsealer
+from services.restrictions import Restrictions
 from services.tickets import Tickets
 
 R = TypeVar("R", bound=Row)
@@ -67,6 +69,8 @@ class Dependencies:
     tickets: Tickets
     members: Members
     erasures: Erasures
+    restrictions: Restrictions
+    holds: Holds
     store: EventStore
     reader: LogReader
     views: Views

@@ -13,9 +13,11 @@ from typing import TypeVar
 from uuid import UUID
 
 from domain.erasure.events import SubjectErased
-from domain.model import Sealed
+from domain.model import Category, Sealed
 from domain.values import Money, Priority, Stage, TicketStatus
-from projections import directory, pipeline, tickets
+from infra.memory.privacy import MemoryPrivacyRequests
+from infra.memory.rights import MemoryRights
+from projections import directory, pipeline, privacy, rights, tickets
 from projections.analytics import (
     BacklogPoint,
     CycleTime,
@@ -69,6 +71,8 @@ class MemoryViews:
         self.blind_index: dict[tuple[UUID, UUID, ContactDetail], bytes] = {}
         self.directory = MemoryDirectory(self, blind)
         self.pipeline = MemoryPipeline(self)
+        self.privacy = MemoryPrivacyRequests()
+        self.rights = MemoryRights()
         self.tickets = MemoryTickets(self)
         self.analytics = MemoryAnalytics(self)
         self.timeline = MemoryTimelineIndex(self)
@@ -81,6 +85,8 @@ class MemoryViews:
             directory.project(self.rows_of_directory, recorded)
             pipeline.project(self.rows_of_pipeline, recorded)
             tickets.project(self.rows_of_tickets, recorded)
+            privacy.project(self.privacy.rows, recorded)
+            rights.project(self.rights.rows, recorded)
             self.rows_of_timeline.setdefault(recorded.position, entry(recorded))
             await self._index(recorded)
         async with self._moved:
@@ -88,7 +94,7 @@ class MemoryViews:
             self._moved.notify_all()
 
     async def _index(self, recorded: Recorded) -> None:
-        if isinstance(recorded.event, SubjectErased):
+        if isinstance(recorded.event, SubjectErased) and recorded.event.covers(Category.CONTACT):
             await self.purge(recorded.event.erased_subject_id)
         row = self.rows_of_directory.get(recorded.originator_id)
         if row is None:
@@ -179,7 +185,7 @@ class MemoryDirectory:
         return deepcopy(sorted(found, key=lambda row: row.position))
 
     async def erased(self, subject_ids: Collection[UUID]) -> AbstractSet[UUID]:
-        done = {row.erased_subject_id for row in self._all(ErasureRow) if row.erased_at is not None}
+        done = {row.erased_subject_id for row in self._all(ErasureRow) if row.erased_at and not row.categories}
         return done.intersection(subject_ids)
 
 

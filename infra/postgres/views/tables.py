@@ -9,10 +9,11 @@ from psycopg import AsyncConnection, sql
 
 from infra.postgres.views.codec import RowCodec, codec
 from infra.postgres.views.columns import unnested
-from projections import directory, pipeline, tickets
+from projections import directory, pipeline, rights, tickets
 from projections.directory import CustomerRow, ErasureRow, MemberRow
 from projections.model import Recorded, Row
 from projections.pipeline import LeadRow
+from projections.rights import ActivityRow, ConsentRow, HoldRow, RestrictionRow, RetentionRow
 from projections.tickets import TicketRow
 
 R = TypeVar("R", bound=Row)
@@ -46,9 +47,15 @@ MEMBERS = Table("directory", "members", "member", MemberRow, directory.project)
 ERASURES = Table("directory", "erasures", "erasure", ErasureRow, directory.project)
 LEADS = Table("pipeline", "leads", "lead", LeadRow, pipeline.project)
 TICKETS = Table("tickets", "tickets", "ticket", TicketRow, tickets.project)
+RESTRICTIONS = Table("rights", "restrictions", "restriction", RestrictionRow, rights.project)
+HOLDS = Table("rights", "holds", "hold", HoldRow, rights.project)
+CONSENTS = Table("rights", "consents", "consent", ConsentRow, rights.project)
+ACTIVITIES = Table("rights", "activities", "activity", ActivityRow, rights.project)
+POLICIES = Table("rights", "policies", "retention", RetentionRow, rights.project)
 
-TABLES: tuple[Table[Any], ...] = (CUSTOMERS, MEMBERS, ERASURES, LEADS, TICKETS)
-VIEWS = ("directory", "pipeline", "tickets", "timeline")
+RIGHTS: tuple[Table[Any], ...] = (RESTRICTIONS, HOLDS, CONSENTS, ACTIVITIES, POLICIES)
+TABLES: tuple[Table[Any], ...] = (CUSTOMERS, MEMBERS, ERASURES, LEADS, TICKETS, *RIGHTS)
+VIEWS = ("directory", "pipeline", "rights", "tickets", "timeline")
 """The views that have rows of their own, by schema."""
 
 

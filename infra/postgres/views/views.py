@@ -9,6 +9,7 @@ from infra.postgres.views.analytics import PostgresAnalytics
 from infra.postgres.views.directory import PostgresDirectory
 from infra.postgres.views.pipeline import PostgresPipeline
 from infra.postgres.views.query import fetch
+from infra.postgres.views.rights import PostgresRights
 from infra.postgres.views.tables import VIEWS
 from infra.postgres.views.tickets import PostgresTickets
 from infra.postgres.views.timeline import PostgresTimelineIndex
@@ -25,6 +26,7 @@ class PostgresViews:
         self.pool = pool
         self.directory = PostgresDirectory(pool, blind)
         self.pipeline = PostgresPipeline(pool)
+        self.rights = PostgresRights(pool)
         self.tickets = PostgresTickets(pool)
         self.analytics = PostgresAnalytics(pool)
         self.timeline = PostgresTimelineIndex(pool)
