@@ -5,6 +5,7 @@ from typing import Protocol
 from projections.analytics import Analytics
 from projections.directory import Directory
 from projections.pipeline import Pipeline
+from projections.privacy import PrivacyRequests
 from projections.rights import Rights
 from projections.tickets import Tickets
 from projections.timeline import TimelineIndex
@@ -18,6 +19,9 @@ class Views(Protocol):
 
     @property
     def pipeline(self) -> Pipeline: ...
+
+    @property
+    def privacy(self) -> PrivacyRequests: ...
 
     @property
     def rights(self) -> Rights: ...

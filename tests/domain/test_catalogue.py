@@ -105,7 +105,7 @@ def test_an_aggregate_is_made_by_its_first_event_and_found_by_its_name(name: str
     assert issubclass(first, Created)
     assert not [it for it in others if issubclass(it, Created)]
     __import__(f"domain.{name}.aggregate")
-    assert resolve_topic(name).__name__ == name.title()
+    assert resolve_topic(name).__name__.lower() == name
 
 
 @pytest.mark.parametrize("topic", EVENTS)

@@ -9,10 +9,11 @@ from psycopg import AsyncConnection, sql
 
 from infra.postgres.views.codec import RowCodec, codec
 from infra.postgres.views.columns import unnested
-from projections import directory, pipeline, rights, tickets
+from projections import directory, pipeline, privacy, rights, tickets
 from projections.directory import CustomerRow, ErasureRow, MemberRow
 from projections.model import Recorded, Row
 from projections.pipeline import LeadRow
+from projections.privacy import PrivacyRequestRow
 from projections.rights import ActivityRow, ConsentRow, HoldRow, RestrictionRow, RetentionRow
 from projections.tickets import TicketRow
 
@@ -47,6 +48,7 @@ MEMBERS = Table("directory", "members", "member", MemberRow, directory.project)
 ERASURES = Table("directory", "erasures", "erasure", ErasureRow, directory.project)
 LEADS = Table("pipeline", "leads", "lead", LeadRow, pipeline.project)
 TICKETS = Table("tickets", "tickets", "ticket", TicketRow, tickets.project)
+PRIVACY_REQUESTS = Table("privacy", "requests", "privacyrequest", PrivacyRequestRow, privacy.project)
 RESTRICTIONS = Table("rights", "restrictions", "restriction", RestrictionRow, rights.project)
 HOLDS = Table("rights", "holds", "hold", HoldRow, rights.project)
 CONSENTS = Table("rights", "consents", "consent", ConsentRow, rights.project)
@@ -54,8 +56,10 @@ ACTIVITIES = Table("rights", "activities", "activity", ActivityRow, rights.proje
 POLICIES = Table("rights", "policies", "retention", RetentionRow, rights.project)
 
 RIGHTS: tuple[Table[Any], ...] = (RESTRICTIONS, HOLDS, CONSENTS, ACTIVITIES, POLICIES)
-TABLES: tuple[Table[Any], ...] = (CUSTOMERS, MEMBERS, ERASURES, LEADS, TICKETS, *RIGHTS)
-VIEWS = ("directory", "pipeline", "rights", "tickets", "timeline")
+TABLES: tuple[Table[Any], ...] = (
+    CUSTOMERS, MEMBERS, ERASURES, LEADS, TICKETS, PRIVACY_REQUESTS, *RIGHTS
+)  # fmt: skip
+VIEWS = ("directory", "pipeline", "privacy", "rights", "tickets", "timeline")
 """The views that have rows of their own, by schema."""
 
 

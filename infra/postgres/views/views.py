@@ -8,6 +8,7 @@ from infra.postgres.database import Pool
 from infra.postgres.views.analytics import PostgresAnalytics
 from infra.postgres.views.directory import PostgresDirectory
 from infra.postgres.views.pipeline import PostgresPipeline
+from infra.postgres.views.privacy import PostgresPrivacyRequests
 from infra.postgres.views.query import fetch
 from infra.postgres.views.rights import PostgresRights
 from infra.postgres.views.tables import VIEWS
@@ -26,6 +27,7 @@ class PostgresViews:
         self.pool = pool
         self.directory = PostgresDirectory(pool, blind)
         self.pipeline = PostgresPipeline(pool)
+        self.privacy = PostgresPrivacyRequests(pool)
         self.rights = PostgresRights(pool)
         self.tickets = PostgresTickets(pool)
         self.analytics = PostgresAnalytics(pool)
