@@ -42,6 +42,7 @@ from services.holds import Holds
 from services.leads import Leads
 from services.members import Members
 from services.ports import Unavailable
+from services.privacyrequests import PrivacyRequests
 from services.reactions import Reactions
 from services.restrictions import Restrictions
 from services.tickets import Tickets
@@ -80,6 +81,7 @@ class System:
     leads: Leads
     tickets: Tickets
     members: Members
+    privacy_requests: PrivacyRequests
     erasures: Erasures
     restrictions: Restrictions
     holds: Holds
@@ -170,6 +172,14 @@ def _compose(
     subjects = Subjects(ring, views.timeline, views.directory)
     segments = PostgresSegments(pool)
     snapshots = Snapshots(segments, reader, mapper, TABLES)
+    erasures = Erasures(
+        application,
+        shredder=ring,
+        purger=PostgresIndexPurger(pool),
+        subjects=subjects,
+        journal=PostgresErasureJournal(pool, mapper),
+        ledger=ledger,
+    )
     system = System(
         settings=settings,
         database=database,
@@ -186,14 +196,8 @@ def _compose(
         leads=Leads(application),
         tickets=Tickets(application),
         members=Members(application),
-        erasures=Erasures(
-            application,
-            shredder=ring,
-            purger=PostgresIndexPurger(pool),
-            subjects=subjects,
-            journal=PostgresErasureJournal(pool, mapper),
-            ledger=ledger,
-        ),
+        privacy_requests=PrivacyRequests(application, erasures=erasures, subjects=subjects),
+        erasures=erasures,
         ledger=ledger,
         restrictions=Restrictions(application, marks=ring, ring=ring, subjects=subjects),
         holds=Holds(application, marks=ring, ring=ring, subjects=subjects),

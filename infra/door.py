@@ -26,6 +26,7 @@ async def door_of(system: System, stop: asyncio.Event) -> AsyncIterator[Dependen
             leads=system.leads,
             tickets=system.tickets,
             members=system.members,
+            privacy_requests=system.privacy_requests,
             erasures=system.erasures,
             restrictions=system.restrictions,
             holds=system.holds,

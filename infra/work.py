@@ -9,6 +9,7 @@ from infra.bootstrap import System
 from infra.postgres.relay_lease import PostgresRelayLease
 from infra.projector import KAFKA, Projector, following_log
 from infra.reacting import ReactionRunner
+from infra.reminding import attending
 from infra.scheduling import Job, Scheduler
 from infra.supervision import repeat, supervise
 from services.ports import EventSource
@@ -76,7 +77,7 @@ def project_and_react(system: System) -> dict[str, Work]:
 
 def schedule_jobs(system: System) -> dict[str, Job]:
     """What comes back, by name. Each job is declared beside what it does."""
-    return {}
+    return {"privacy-requests": attending(system.views.privacy, system.privacy_requests)}
 
 
 def scheduled(system: System) -> dict[str, Work]:

@@ -19,6 +19,7 @@ from services.holds import Holds
 from services.leads import Leads
 from services.members import Members
 from services.ports import BlindIndex, Clock, EventStore, KeyRing, LogReader, Recorded, Unsealer
+from services.privacyrequests import PrivacyRequests
 from services.restrictions import Restrictions
 from services.tickets import Tickets
 
@@ -68,6 +69,7 @@ class Dependencies:
     leads: Leads
     tickets: Tickets
     members: Members
+    privacy_requests: PrivacyRequests
     erasures: Erasures
     restrictions: Restrictions
     holds: Holds
