@@ -42,10 +42,20 @@ WRITES = {
 COMPLIES: set[str] = set()
 """What needs the privacy officer's scope: whole operations, such as `GET /v1/...`."""
 
+RIGHTS_READ = """
+/v1/restrictions /v1/holds /v1/holds/{id}
+"""
+RIGHTS_COMMANDED = """
+/v1/subjects/{id}/restriction /v1/subjects/{id}/restriction/lift
+/v1/holds /v1/holds/{id}/cover /v1/holds/{id}/release /v1/holds/{id}/lift
+"""
+
 NEEDED: dict[str, Scope] = {
     "GET /v1/accesses": Scope.COMPLY,
     "GET /v1/subjects/{id}/accesses": Scope.COMPLY,
     "GET /v1/actors/{id}/accesses": Scope.COMPLY,
+    **{f"GET {path}": Scope.COMPLY for path in RIGHTS_READ.split()},
+    **{f"POST {path}": Scope.COMPLY for path in RIGHTS_COMMANDED.split()},
     **{f"GET {path}": Scope.READ for path in READS.split()},
     "POST /v1/customers/lookup": Scope.READ,
     **{f"POST /v1/{kind}": Scope.WRITE for kind in WRITES},
