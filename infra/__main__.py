@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from infra.cli import importing, rebuilding, scheduling, serving, upkeep  # noqa: F401 - each makes its commands known
+from infra.cli import erasing, importing, rebuilding, scheduling, serving, upkeep  # noqa: F401 - each makes its commands known
 from infra.cli.command import complain, lethe
 
 

@@ -201,8 +201,9 @@ async def _purge(connection: AsyncConnection[Any], schema: str) -> None:
     """Take whoever was erased meanwhile out of the blind index: the purge knew the live one only."""
     await connection.execute(
         sql.SQL(
-            "DELETE FROM {0} WHERE subject_id IN (SELECT subject_id FROM keys.erased("
-            "(SELECT coalesce(array_agg(DISTINCT subject_id), ARRAY[]::uuid[]) FROM {0})))"
+            "DELETE FROM {0} WHERE subject_id IN (SELECT subject_id FROM keys.standings("
+            "(SELECT coalesce(array_agg(DISTINCT subject_id), ARRAY[]::uuid[]) FROM {0})) "
+            "WHERE erased OR 'contact' = ANY (categories))"
         ).format(sql.Identifier(schema, "blind_index"))
     )
 

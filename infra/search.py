@@ -23,10 +23,10 @@ from domain.customer.events import (
 from domain.erasure.events import SubjectErased
 from domain.lead.events import LeadCaptured
 from domain.member.events import MemberRegistered
-from domain.model import Event, Sealed
+from domain.model import Category, Event, Sealed
 from projections.model import Personal
 from projections.timeline import kind_of
-from services.ports import KeyRing, LogReader, Recorded, Unavailable, Unsealer
+from services.ports import NOTHING_STANDS, KeyRing, LogReader, Recorded, Standing, Unavailable, Unsealer
 
 NAMING = (
     CustomerRegistered,
@@ -43,6 +43,7 @@ PAGE_EVENTS = 2_000
 POLL_SECONDS = 0.5
 GATHER_SECONDS = 0.25
 TRIGRAM = 3
+ORGANISATION = "organisation"
 RANKED_MAX = 10_000
 """So many matches are put in order, at some 2 us each; of a word that even more names contain, no more."""
 
@@ -105,14 +106,18 @@ class NameIndex:
         step, offset = 4 * limit, 0
         while len(found) < limit:
             page = self._matches(text, kind, step, offset)
-            erased = await self.ring.erased({subject_id for _, subject_id in page})
-            found |= dict.fromkeys(record_id for record_id, subject_id in page if subject_id not in erased)
+            standings = await self.ring.standings({subject_id for _, subject_id, _ in page})
+            found |= dict.fromkeys(
+                record_id
+                for record_id, subject_id, slot in page
+                if not _is_gone(slot, standings.get(subject_id, NOTHING_STANDS))
+            )
             if len(page) < step:
                 break
             offset += step
         return list(found)[:limit]
 
-    def _matches(self, text: str, kind: str, limit: int, offset: int) -> list[tuple[UUID, UUID]]:
+    def _matches(self, text: str, kind: str, limit: int, offset: int) -> list[tuple[UUID, UUID, str]]:
         words = plain(text).split()
         if not words:
             return []
@@ -127,15 +132,15 @@ class NameIndex:
         whole = " ".join(words)
         # The conditions are the clauses above: what was asked for comes as values only.
         matching = (
-            "SELECT entries.record, entries.subject, entries.number, names.name FROM names "  # noqa: S608
+            "SELECT entries.record, entries.subject, entries.slot, entries.number, names.name FROM names "  # noqa: S608
             "JOIN entries ON entries.number = names.rowid WHERE " + " AND ".join(conditions) + " LIMIT ?"
         )
         records = self._database.execute(
-            f"SELECT record, subject FROM ({matching}) "  # noqa: S608  the same
+            f"SELECT record, subject, slot FROM ({matching}) "  # noqa: S608  the same
             "ORDER BY name <> ?, instr(name, ?) <> 1, length(name), number LIMIT ? OFFSET ?",
             [*values, RANKED_MAX, whole, whole, limit, offset],
         )
-        return [(UUID(bytes=record), UUID(bytes=subject)) for record, subject in records]
+        return [(UUID(bytes=record), UUID(bytes=subject), slot) for record, subject, slot in records]
 
     async def _catch_up(self) -> None:
         async with self._turn:
@@ -151,8 +156,10 @@ class NameIndex:
         with self._database:
             self._database.execute("BEGIN")
             for event, of_event in zip(events, names, strict=True):
-                if isinstance(event, SubjectErased):
-                    self._drop("subject = ?", event.erased_subject_id.bytes)
+                if isinstance(event, SubjectErased) and event.covers(Category.IDENTITY):
+                    # An organisation's name is nobody's: it stays unless all of the subject goes.
+                    kept = ORGANISATION if event.categories else ""
+                    self._drop("subject = ? AND slot <> ?", event.erased_subject_id.bytes, kept)
                 for record_id, slot, subject_id, name in of_event:
                     clear = opened[name] if isinstance(name, Sealed) else name
                     self._drop("record = ? AND slot = ?", record_id.bytes, slot)
@@ -176,6 +183,11 @@ class NameIndex:
         self._database.executemany("DELETE FROM names WHERE rowid = ?", numbers)
 
 
+def _is_gone(slot: str, standing: Standing) -> bool:
+    """Whether a name in this slot is erased; an organisation's goes only with everything of its record."""
+    return standing.erased or (slot != ORGANISATION and Category.IDENTITY in standing.erased_categories)
+
+
 def plain(text: str) -> str:
     """The text without what a search passes over: capitals, accents, control characters, runs of spaces."""
     apart = unicodedata.normalize("NFKD", text.casefold())
@@ -190,7 +202,7 @@ def _names(event: Event) -> Iterator[Name]:
     match event:
         case CustomerRegistered() | CustomerRenamed() | LeadCaptured():
             yield event.originator_id, "name", event.subject_id, event.name
-            yield event.originator_id, "organisation", event.subject_id, event.organisation
+            yield event.originator_id, ORGANISATION, event.subject_id, event.organisation
         case ContactAdded() | ContactChanged():
             yield event.originator_id, f"contact {event.contact_id}", event.contact_id, event.name
         case ContactRemoved():

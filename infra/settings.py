@@ -38,6 +38,9 @@ class Settings(BaseSettings):
     kek: str | None = Field(
         None, description="Where the key-encryption key is: file:PATH; absent: in the data."
     )
+    ledger: str | None = Field(
+        None, description="Where the erasure ledger is: file:PATH; absent: in the data."
+    )
     admin_token: SecretStr | None = Field(None, min_length=32, description="The first token; absent: made.")
     host: str = Field("127.0.0.1", min_length=1, description="Address that the API listens on.")
     port: int = Field(8080, ge=0, le=65535, description="Port that the API listens on; 0 takes a free one.")
@@ -83,6 +86,19 @@ class Settings(BaseSettings):
         if kek is not None and not (kek.startswith("file:") and len(kek) > len("file:")):
             raise ValueError("should be file:PATH; no other key store has an adapter yet")
         return kek
+
+    @field_validator("ledger")
+    @classmethod
+    def _is_a_file(cls, ledger: str | None) -> str | None:
+        if ledger is not None and not (ledger.startswith("file:") and len(ledger) > len("file:")):
+            raise ValueError("should be file:PATH")
+        return ledger
+
+    @property
+    def ledger_path(self) -> Path:
+        """The file of the erasure ledger: in a folder of its own in the data, unless told otherwise."""
+        given = self.ledger and Path(self.ledger.removeprefix("file:")).expanduser().absolute()
+        return given or self.data / "ledger" / "erasures.jsonl"
 
     @property
     def kek_reference(self) -> str:

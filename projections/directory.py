@@ -23,7 +23,13 @@ from domain.customer.events import (
     CustomerSegmented,
     CustomerTagged,
 )
-from domain.erasure.events import ErasureRequested, SubjectErased
+from domain.erasure.events import (
+    ErasureAcknowledged,
+    ErasureHeld,
+    ErasureRequested,
+    ErasureSealed,
+    SubjectErased,
+)
 from domain.member.events import MemberLeft, MemberMoved, MemberRegistered
 from domain.model import Event
 from domain.values import CustomerKind, ErasureGround, LawfulBasis
@@ -84,13 +90,21 @@ class MemberRow(Row):
 
 @dataclass(slots=True, kw_only=True)
 class ErasureRow(Row):
-    """A request to erase `erased_subject_id`; done since `erased_at`."""
+    """A request to erase `erased_subject_id`, or only some `categories` of theirs; done since `erased_at`.
+
+    While it is `held` a legal hold stands against it. Since `sealed_at` no old copy of the keys opens.
+    """
 
     erased_subject_id: UUID
     ground: ErasureGround
     requested_at: datetime
+    categories: list[str] = field(default_factory=list)
+    held: bool = False
     erased_at: datetime | None = None
     fingerprints: list[str] = field(default_factory=list)
+    acknowledged_by: list[str] = field(default_factory=list)
+    sealed_at: datetime | None = None
+    sealed_epoch: int | None = None
 
 
 DirectoryRow: TypeAlias = CustomerRow | MemberRow | ErasureRow
@@ -167,7 +181,7 @@ class Directory(Protocol):
         ...
 
     async def erased(self, subject_ids: Collection[UUID]) -> AbstractSet[UUID]:
-        """Those of the subjects whose erasure this view has seen. The key ring knows earlier."""
+        """Those of the subjects who, as this view has seen, are wholly erased. The key ring knows earlier."""
         ...
 
 
@@ -211,9 +225,8 @@ def project(rows: Rows[DirectoryRow], recorded: Recorded) -> None:
                     _change_customer(customer, event)
                 case MemberRow() as member:
                     _change_member(member, event)
-                case ErasureRow() as erasure if isinstance(event, SubjectErased):
-                    erasure.erased_at = event.timestamp
-                    erasure.fingerprints = list(event.fingerprints)
+                case ErasureRow() as erasure:
+                    _change_erasure(erasure, event)
 
 
 def _customer(event: CustomerRegistered, position: int) -> CustomerRow:
@@ -266,7 +279,22 @@ def _erasure(event: ErasureRequested, position: int) -> ErasureRow:
         erased_subject_id=event.erased_subject_id,
         ground=event.ground,
         requested_at=event.timestamp,
+        categories=list(event.categories),
     )
+
+
+def _change_erasure(row: ErasureRow, event: Event) -> None:
+    match event:
+        case ErasureHeld():
+            row.held = True
+        case SubjectErased():
+            row.held = False
+            row.erased_at = event.timestamp
+            row.fingerprints = list(event.fingerprints)
+        case ErasureAcknowledged():
+            row.acknowledged_by = [*row.acknowledged_by, event.subscriber]
+        case ErasureSealed():
+            row.sealed_at, row.sealed_epoch = event.timestamp, event.epoch
 
 
 def _change_customer(row: CustomerRow, event: Event) -> None:

@@ -1,21 +1,16 @@
-"""The operator's commands: status, erasure, rebuilding, tokens."""
+"""The operator's commands: status, tokens."""
 
 from datetime import timedelta
 from typing import Annotated
-from uuid import UUID
 
 import typer
 from uuid_utils.compat import uuid7
 
-from domain.values import ErasureGround
 from infra.access import Scope
 from infra.bootstrap import open_system
 from infra.cli.command import Answer, Call, command, lethe
 from infra.status import Status
 from infra.status import status as look
-from services.ports import CommandContext
-
-ACTOR = "lethe-cli"
 
 tokens = typer.Typer(help="Access tokens of the HTTP API.")
 lethe.add_typer(tokens, name="token")
@@ -27,39 +22,6 @@ async def status(call: Call) -> Answer:
     async with open_system(call.settings, migrated=False) as system:
         found = await look(system)
     return Answer(found, _in_words(found))
-
-
-@command("erase")
-async def erase(
-    call: Call,
-    subject: Annotated[UUID, typer.Argument(help="The data subject's id.")],
-    ground: Annotated[
-        ErasureGround, typer.Option(help="GDPR, article 17(1); the default is the controller's own finding.")
-    ] = ErasureGround.NO_LONGER_NECESSARY,
-    reason: Annotated[str | None, typer.Option(help="Kept sealed beside the request.")] = None,
-) -> Answer:
-    """Erase a person: their keys are destroyed, and with them everything sealed, for good."""
-    async with open_system(call.settings, migrated=False) as system:
-        command_id, erasure_id = uuid7(), uuid7()
-        context = CommandContext(
-            command_id=command_id,
-            request_digest=command_id.bytes,
-            actor=ACTOR,
-            occurred_at=system.clock.now(),
-            correlation_id=command_id,
-            reason=reason,
-        )
-        await system.erasures.request(
-            id=erasure_id, erased_subject_id=subject, ground=ground, context=context
-        )
-        outcome = await system.erasures.run(erasure_id)
-    document = {
-        "id": str(erasure_id),
-        "subject_id": str(subject),
-        "erased": True,
-        "position": outcome.position,
-    }
-    return Answer(document, f"{subject} is erased (erasure {erasure_id}).")
 
 
 @command("create", group=tokens)

@@ -1,6 +1,7 @@
 """The log's requests for erasure, found through an index of their own."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -12,16 +13,22 @@ from infra.eventstore.mapper import EventMapper
 from infra.outage import unavailable_on_outage
 from services.ports import Recorded
 
-REQUESTS = """
-    SELECT position, originator_id, originator_version, topic, state FROM log.events AS request
-    WHERE topic = 'erasure.requested'
-"""
+EVENTS = "SELECT position, originator_id, originator_version, topic, state FROM log.events"
+REQUESTS = EVENTS + " AS request WHERE topic = 'erasure.requested'"
 ONE = REQUESTS + " AND originator_id = %s"
 UNFINISHED = (
     REQUESTS
     + """ AND NOT EXISTS (
         SELECT FROM log.events AS done
         WHERE done.originator_id = request.originator_id AND done.topic = 'subject.erased'
+    ) ORDER BY position
+"""
+)
+UNSEALED = (
+    EVENTS
+    + """ AS done WHERE topic = 'subject.erased' AND NOT EXISTS (
+        SELECT FROM log.events AS sealed
+        WHERE sealed.originator_id = done.originator_id AND sealed.topic = 'erasure.sealed'
     ) ORDER BY position
 """
 )
@@ -40,6 +47,10 @@ class PostgresErasureJournal:
 
     async def unfinished(self) -> Sequence[Recorded]:
         return await self._find(UNFINISHED)
+
+    async def unsealed(self, before: datetime | None) -> Sequence[Recorded]:
+        found = await self._find(UNSEALED)
+        return [it for it in found if before is None or it.envelope.recorded_at < before]
 
     async def _find(self, query: str, *values: UUID) -> list[Recorded]:
         with unavailable_on_outage():

@@ -6,9 +6,11 @@ from uuid import UUID
 
 from pydantic import Field
 
+from domain.model import Category
 from domain.values import Channel, CustomerKind, ErasureGround, LawfulBasis, Level, LossReason, SupportLine
 from infra.http.commands import CommandBody
 from infra.http.values import BornOn, Count, Country, Currency, Email, FreeText, Line, MoneyIn, Phone, Tags
+from services.erasures import WhenHeld
 
 EXAMPLE_ID = "0197a3c0-5b1e-7c44-9d53-2f6a8e1b7c90"
 Source = Annotated[Line, Field(description="Where the data came from.", examples=["web form"])]
@@ -299,6 +301,27 @@ class MemberLeaves(CommandBody):
 
 
 class EraseSubject(CommandBody):
-    """Erase the person: their keys are destroyed, and with them every copy of what was sealed."""
+    """Erase the person: their keys are destroyed, and with them every copy of what was sealed.
+
+    With `categories` only what is sealed under those is erased, and the person's records live on.
+    """
 
     ground: ErasureGround = Field(description="Why: GDPR, article 17(1).", examples=["consent_withdrawn"])
+    categories: list[Category] = Field(
+        default_factory=list, max_length=20, description="What to erase; empty: everything.", examples=[[]]
+    )
+    when_held: WhenHeld = Field(
+        WhenHeld.REFUSE,
+        description="Under a legal hold: refuse, or queue it until the hold is lifted.",
+        examples=["refuse"],
+    )
+
+
+class AcknowledgeErasure(CommandBody):
+    """Say, as a subscriber of the stream, that you have erased your own copies of the person's data."""
+
+    subscriber: str = Field(
+        pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$",
+        description="The subscriber's name: a system's, never a person's.",
+        examples=["newsletter"],
+    )

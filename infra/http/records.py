@@ -7,6 +7,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from domain.model import Category
 from domain.values import (
     Channel,
     CustomerKind,
@@ -186,9 +187,16 @@ class ErasureRecord(BaseModel):
     id: UUID
     subject_id: UUID = Field(description="The person to erase.")
     ground: ErasureGround
+    categories: list[Category] = Field(description="What of theirs; empty: everything.", examples=[[]])
     requested_at: Moment
+    held: bool = Field(description="A legal hold stands against it: it waits until the hold is lifted.")
     erased_at: Moment | None = Field(description="When the keys were destroyed; null: under way.")
     fingerprints: list[str] = Field(description="Of the destroyed keys.")
+    acknowledged_by: list[str] = Field(description="Subscribers that have erased their own copies.")
+    sealed_at: Moment | None = Field(
+        description="Since when no old copy of the key store opens what was erased; null: not yet."
+    )
+    sealed_epoch: int | None = Field(description="The epoch of key-encryption keys that began then.")
 
     @classmethod
     def of(cls, row: ErasureRow) -> Self:
@@ -196,9 +204,14 @@ class ErasureRecord(BaseModel):
             id=row.id,
             subject_id=row.erased_subject_id,
             ground=row.ground,
+            categories=[Category(it) for it in row.categories],
             requested_at=row.requested_at,
+            held=row.held,
             erased_at=row.erased_at,
             fingerprints=row.fingerprints,
+            acknowledged_by=row.acknowledged_by,
+            sealed_at=row.sealed_at,
+            sealed_epoch=row.sealed_epoch,
         )
 
 

@@ -1,9 +1,9 @@
 """Erasing a person, from request to fact, on PostgreSQL and on its twins in memory."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection, Mapping, Set
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import UUID, uuid4
 
@@ -11,6 +11,7 @@ import pytest
 
 from domain.customer.aggregate import Customer
 from domain.customer.events import CustomerNoteWritten, CustomerRegistered
+from domain.erasure.aggregate import ErasureNotCarriedOut
 from domain.erasure.events import ErasureRequested, SubjectErased
 from domain.model import Category, Erased, Sealed
 from domain.values import CustomerKind, EmailAddress, ErasureGround, LawfulBasis
@@ -19,7 +20,9 @@ from infra.clock import SystemClock
 from infra.eventstore.erasurejournal import PostgresErasureJournal
 from infra.eventstore.unsealer import BoxUnsealer
 from infra.kek import mint
+from infra.ledgerkeeping import KeptLedger, open_ledger
 from infra.memory.erasurejournal import MemoryErasureJournal
+from infra.memory.ledger import MemoryLedger
 from infra.memory.views import MemoryViews
 from infra.postgres.indexpurger import PostgresIndexPurger
 from infra.postgres.views.store import PostgresViewStore
@@ -29,8 +32,17 @@ from projections.directory import ContactDetail
 from projections.views import Views
 from services.application import Application
 from services.customers import Customers
-from services.erasures import Erasures, SubjectNotFound
-from services.ports import CommandContext, KeyState, RecordNotFound, Shredded, SubjectIsErased
+from services.erasures import Erasures, SubjectNotFound, WhenHeld
+from services.ports import (
+    CommandContext,
+    KeyState,
+    Recorded,
+    RecordNotFound,
+    Shredded,
+    Standing,
+    SubjectIsErased,
+    SubjectIsHeld,
+)
 from tests.eventlogs import NAMESPACE, Log, memory_log, postgres_log
 
 GROUND = ErasureGround.CONSENT_WITHDRAWN
@@ -55,6 +67,7 @@ class World:
     erasures: Erasures
     purger: PostgresIndexPurger | MemoryViews
     journal: PostgresErasureJournal | MemoryErasureJournal
+    ledger: KeptLedger | MemoryLedger
     position: int = 0
 
     async def register(self, subject_id: UUID, email: EmailAddress = EMAIL) -> UUID:
@@ -74,8 +87,7 @@ class World:
 
     async def follow(self) -> None:
         """The views catch up."""
-        stored = await self.log.reader.read(self.position, 1000)
-        if stored:
+        while stored := await self.log.reader.read(self.position, 1000):
             await self.store.apply([self.log.mapper.to_domain_event(it) for it in stored], "log")
             self.position = stored[-1].id
 
@@ -100,14 +112,16 @@ async def world(url: str | None, tmp_path: Path) -> AsyncIterator[World]:
         memory = memory_log()
         unsealer = BoxUnsealer(memory.ring, NAMESPACE)
         twins = MemoryViews(unsealer, blind, memory.ring)
-        yield _world(memory, twins, twins, unsealer, twins, MemoryErasureJournal(memory.store, memory.mapper))
+        journal = MemoryErasureJournal(memory.store, memory.mapper)
+        yield _world(memory, twins, twins, unsealer, twins, journal, MemoryLedger())
         return
     async with postgres_log(url, tmp_path) as log:
         unsealer = BoxUnsealer(log.ring, NAMESPACE)
         store = PostgresViewStore(log.pool, unsealer, blind)
-        journal = PostgresErasureJournal(log.pool, log.mapper)
+        kept = PostgresErasureJournal(log.pool, log.mapper)
         views = PostgresViews(log.pool, blind)
-        yield _world(log, store, views, unsealer, PostgresIndexPurger(log.pool), journal)
+        ledger = await open_ledger(log.pool, tmp_path / "ledger", namespace=NAMESPACE, clock=SystemClock())
+        yield _world(log, store, views, unsealer, PostgresIndexPurger(log.pool), kept, ledger)
 
 
 def _world(
@@ -117,10 +131,13 @@ def _world(
     unsealer: BoxUnsealer,
     purger: PostgresIndexPurger | MemoryViews,
     journal: PostgresErasureJournal | MemoryErasureJournal,
+    ledger: KeptLedger | MemoryLedger,
 ) -> World:
     application = Application(log.store, SystemClock())
     subjects = Subjects(log.ring, views.timeline, views.directory)
-    erasures = Erasures(application, shredder=log.ring, purger=purger, subjects=subjects, journal=journal)
+    erasures = Erasures(
+        application, shredder=log.ring, purger=purger, subjects=subjects, journal=journal, ledger=ledger
+    )
     return World(
         log,
         store,
@@ -132,6 +149,7 @@ def _world(
         erasures,
         purger,
         journal,
+        ledger,
     )
 
 
@@ -286,10 +304,13 @@ async def test_one_erasure_that_fails_keeps_no_other_waiting(world: World) -> No
     class Broken:
         """A key store that fails for one person."""
 
-        async def shred(self, subject_id: UUID) -> Shredded:
+        async def standings(self, subject_ids: Collection[UUID]) -> Mapping[UUID, Standing]:
+            return await world.log.ring.standings(subject_ids)
+
+        async def shred(self, subject_id: UUID, categories: Set[Category] = frozenset()) -> Shredded:
             if subject_id == stuck:
                 raise RuntimeError(subject_id)
-            return await world.log.ring.shred(subject_id)
+            return await world.log.ring.shred(subject_id, categories)
 
     broken = Erasures(
         world.application,
@@ -297,6 +318,7 @@ async def test_one_erasure_that_fails_keeps_no_other_waiting(world: World) -> No
         purger=world.purger,
         subjects=world.subjects,
         journal=world.journal,
+        ledger=world.ledger,
     )
     with pytest.raises(ExceptionGroup):
         await broken.resume()
@@ -324,3 +346,173 @@ async def test_a_subject_shows_its_keys_records_and_erasures_and_no_values(world
     assert after.keys[Category.IDENTITY] is KeyState.ERASED
     assert [it.id for it in after.erasures] == [erasure_id]
     assert id in [it.id for it in after.records]
+
+
+async def hold(world: World, subject_id: UUID) -> UUID:
+    hold_id = uuid4()
+    assert await world.log.ring.hold(hold_id, subject_id)
+    return hold_id
+
+
+async def test_an_erasure_of_one_category_leaves_the_others_as_they_are(world: World) -> None:
+    ann = uuid4()
+    id = await world.register(ann)
+    await world.follow()
+    erasing = await world.erasures.erase(
+        id=uuid4(), erased_subject_id=ann, ground=GROUND, context=command(), categories=[Category.CONTACT]
+    )
+    [registered] = (await world.log.store.load(id)).events
+    assert isinstance(registered, CustomerRegistered)
+    handles = [it for it in (registered.name, registered.email) if isinstance(it, Sealed)]
+    assert list((await world.unsealer.open(handles)).values()) == ["Ann", Erased(Category.CONTACT)]
+    [_, erased] = (await world.log.store.load(erasing.outcome.id)).events
+    assert isinstance(erased, SubjectErased)
+    assert erased.categories == (Category.CONTACT,)
+    assert [it.fingerprint for it in handles][1:] == list(erased.fingerprints)
+    assert await world.log.ring.erased([ann]) == set()
+    with pytest.raises(SubjectIsErased):
+        await world.customers.change_email(id=id, email=EMAIL, context=command())
+    await world.customers.rename(id=id, name="Anna", organisation=None, context=command())
+
+
+async def test_a_partial_erasure_takes_the_address_out_of_the_index_only_with_the_contact_data(
+    world: World,
+) -> None:
+    ann, bob = uuid4(), uuid4()
+    for person, category in ((ann, Category.CONTACT), (bob, Category.CONVERSATION)):
+        await world.register(person)
+        await world.follow()
+        await world.erasures.erase(
+            id=uuid4(), erased_subject_id=person, ground=GROUND, context=command(), categories=[category]
+        )
+        await world.follow()
+    found = await world.views.directory.lookup(ContactDetail.EMAIL, EMAIL)
+    assert [it.subject_id for it in found] == [bob]
+    assert await world.views.directory.erased([ann, bob]) == set(), "both live on"
+
+
+async def test_a_late_projector_does_not_bring_an_erased_address_back(world: World) -> None:
+    ann = uuid4()
+    await world.register(ann)  # not yet projected
+    await world.erasures.erase(
+        id=uuid4(), erased_subject_id=ann, ground=GROUND, context=command(), categories=[Category.CONTACT]
+    )
+    await world.follow()
+    assert await world.views.directory.lookup(ContactDetail.EMAIL, EMAIL) == []
+
+
+async def test_naming_every_category_is_an_erasure_of_everything(world: World) -> None:
+    ann = uuid4()
+    await world.register(ann)
+    await world.erasures.erase(
+        id=uuid4(), erased_subject_id=ann, ground=GROUND, context=command(), categories=list(Category)
+    )
+    assert await world.log.ring.erased([ann]) == {ann}
+
+
+async def test_a_legal_hold_refuses_an_erasure_and_nothing_is_recorded(world: World) -> None:
+    ann = uuid4()
+    await world.register(ann)
+    await hold(world, ann)
+    asked = uuid4()
+    with pytest.raises(SubjectIsHeld):
+        await world.erasures.erase(id=asked, erased_subject_id=ann, ground=GROUND, context=command())
+    assert await world.journal.request(asked) is None
+    assert await world.log.ring.erased([ann]) == set()
+
+
+async def test_a_queued_erasure_waits_for_the_hold_and_is_carried_out_when_it_is_lifted(world: World) -> None:
+    ann = uuid4()
+    await world.register(ann)
+    hold_id = await hold(world, ann)
+    erasing = await world.erasures.erase(
+        id=uuid4(), erased_subject_id=ann, ground=GROUND, context=command(), when_held=WhenHeld.QUEUE
+    )
+    await world.follow()
+    row = await world.views.directory.erasure(erasing.outcome.id)
+    assert row is not None
+    assert (erasing.held, row.held, row.erased_at) == (True, True, None)
+    assert [await world.erasures.resume() for _ in range(2)] == [0, 0]
+    with pytest.raises(SubjectIsHeld):
+        await world.erasures.run(erasing.outcome.id)
+
+    await world.log.ring.release(hold_id, ann)
+    assert await world.erasures.resume() == 1
+    await world.follow()
+    row = await world.views.directory.erasure(erasing.outcome.id)
+    assert row is not None
+    assert (row.held, row.erased_at is not None) == (False, True)
+    assert await world.log.ring.erased([ann]) == {ann}
+    topics = [it.TOPIC for it in (await world.log.store.load(erasing.outcome.id)).events]
+    assert topics == ["erasure.requested", "erasure.held", "subject.erased"]
+
+
+async def test_a_hold_that_comes_after_the_ledger_entry_still_stops_the_erasure(world: World) -> None:
+    ann = uuid4()
+    await world.register(ann)
+
+    class Slow:
+        """A ledger during whose writing a hold is placed."""
+
+        async def enter(self, request: Recorded) -> str:
+            entered = await world.ledger.enter(request)
+            await hold(world, ann)
+            return entered
+
+        async def retract(self, request: Recorded) -> None:
+            await world.ledger.retract(request)
+
+    raced = Erasures(
+        world.application,
+        shredder=world.log.ring,
+        purger=world.purger,
+        subjects=world.subjects,
+        journal=world.journal,
+        ledger=Slow(),
+    )
+    erasing = await raced.erase(id=uuid4(), erased_subject_id=ann, ground=GROUND, context=command())
+    assert erasing.held
+    assert await world.log.ring.erased([ann]) == set()
+    if isinstance(world.ledger, KeptLedger):
+        kinds = [it.fields.get("kind") for it in world.ledger.file.after(None)]
+        assert kinds == [None, "erased", "held"]
+
+
+async def test_a_request_made_before_the_hold_keeps_its_answer(world: World) -> None:
+    ann, context = uuid4(), command()
+    await world.register(ann)
+    first = await world.erasures.request(id=uuid4(), erased_subject_id=ann, ground=GROUND, context=context)
+    await hold(world, ann)
+    again = await world.erasures.request(id=uuid4(), erased_subject_id=ann, ground=GROUND, context=context)
+    assert again == replace(first, repeated=True)
+
+
+async def test_subscribers_acknowledge_an_erasure_once_each_after_it_is_carried_out(world: World) -> None:
+    ann = uuid4()
+    await world.register(ann)
+    asked = await world.erasures.request(id=uuid4(), erased_subject_id=ann, ground=GROUND, context=command())
+    with pytest.raises(ErasureNotCarriedOut):
+        await world.erasures.acknowledge(id=asked.id, subscriber="mail", context=command())
+    await world.erasures.run(asked.id)
+    for subscriber in ("mail", "shop", "mail"):
+        await world.erasures.acknowledge(id=asked.id, subscriber=subscriber, context=command())
+    await world.follow()
+    row = await world.views.directory.erasure(asked.id)
+    assert row is not None
+    assert row.acknowledged_by == ["mail", "shop"]
+
+
+async def test_an_epoch_seals_the_erasures_from_before_it_once(world: World) -> None:
+    ann, bob = uuid4(), uuid4()
+    for person in (ann, bob):
+        await world.register(person)
+    first = await world.erase(ann)
+    stored = await world.log.reader.read(0, 100)
+    began = world.log.mapper.to_domain_event(stored[-1]).envelope.recorded_at + timedelta(microseconds=1)
+    second = await world.erase(bob)
+    assert await world.erasures.seal(epoch=2, kek_id="file-2", before=began) == 1
+    assert await world.erasures.seal(epoch=2, kek_id="file-2", before=began) == 0
+    assert await world.erasures.seal(epoch=3, kek_id="file-3") == 1
+    await world.follow()
+    rows = [await world.views.directory.erasure(id) for id in (first, second)]
+    assert [it and it.sealed_epoch for it in rows] == [2, 3]

@@ -3,21 +3,26 @@
 import asyncio
 import os
 import signal
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence, Set
 from dataclasses import replace
+from pathlib import Path
 from uuid import UUID
 
 from domain.erasure.events import ErasureRequested, SubjectErased
+from domain.model import Category
 from domain.values import ErasureGround
+from infra.ledgerkeeping import KeptLedger
 from infra.postgres.indexpurger import PostgresIndexPurger
 from services.application import Application
 from services.erasures import Erasures
-from services.ports import CommandContext, Commit, History, Outcome, Shredded
-from tests.faults.sealed_log import SealedLog, WallClock, command, sealed_log
+from services.ports import CommandContext, Commit, History, Outcome, Recorded, Shredded, Standing
+from tests.faults.sealed_log import SealedLog, WallClock, command, open_kept, sealed_log
 
 POINTS: Sequence[str] = (
     "before the request is stored",
     "after the request is stored",
+    "before the ledger is written",
+    "after the ledger is written",
     "before the keys are destroyed",
     "while the keys are destroyed",
     "after the keys are destroyed",
@@ -69,14 +74,32 @@ class MortalShredder:
         self._log = log
         self._death = death
 
-    async def shred(self, subject_id: UUID) -> Shredded:
+    async def standings(self, subject_ids: Collection[UUID]) -> Mapping[UUID, Standing]:
+        return await self._log.ring.standings(subject_ids)
+
+    async def shred(self, subject_id: UUID, categories: Set[Category] = frozenset()) -> Shredded:
         self._death.at("before the keys are destroyed")
         async with self._log.pool.connection() as connection, connection.transaction():
-            await connection.execute("SELECT keys.shred(%s)", (subject_id,))
+            await connection.execute("SELECT keys.shred(%s, %s)", (subject_id, sorted(categories)))
             self._death.at("while the keys are destroyed")
-        shredded = await self._log.ring.shred(subject_id)
+        shredded = await self._log.ring.shred(subject_id, categories)
         self._death.at("after the keys are destroyed")
         return shredded
+
+
+class MortalLedger:
+    def __init__(self, ledger: KeptLedger, death: Death) -> None:
+        self._ledger = ledger
+        self._death = death
+
+    async def enter(self, request: Recorded) -> str:
+        self._death.at("before the ledger is written")
+        entered = await self._ledger.enter(request)
+        self._death.at("after the ledger is written")
+        return entered
+
+    async def retract(self, request: Recorded) -> None:
+        await self._ledger.retract(request)
 
 
 class MortalPurger:
@@ -95,7 +118,7 @@ def asking(erasure_id: UUID) -> CommandContext:
     return replace(command(reason="asked by mail"), command_id=erasure_id, request_digest=b"the same")
 
 
-def mortal(log: SealedLog, point: str) -> Erasures:
+async def mortal(log: SealedLog, point: str, ledger: Path) -> Erasures:
     death = Death(point)
     return Erasures(
         Application(MortalStore(log, death), WallClock()),
@@ -103,12 +126,13 @@ def mortal(log: SealedLog, point: str) -> Erasures:
         purger=MortalPurger(log, death),
         subjects=log.ring,
         journal=log.journal,
+        ledger=MortalLedger(await open_kept(log.pool, ledger), death),
     )
 
 
-async def main(url: str, what: str, erasure_id: UUID, subject_id: UUID, point: str) -> None:
-    async with sealed_log(url, size=2) as log:
-        erasures = mortal(log, point)
+async def main(url: str, ledger: Path, what: str, erasure_id: UUID, subject_id: UUID, point: str) -> None:
+    async with sealed_log(url, size=2, ledger=ledger) as log:
+        erasures = await mortal(log, point, ledger)
         if what == "resume":
             await erasures.resume()
             return
@@ -119,6 +143,6 @@ async def main(url: str, what: str, erasure_id: UUID, subject_id: UUID, point: s
         await erasures.run(outcome.id)
 
 
-def run(url: str, what: str, erasure_id: UUID, subject_id: UUID, point: str) -> None:
+def run(url: str, ledger: Path, what: str, erasure_id: UUID, subject_id: UUID, point: str) -> None:
     """The process's whole life: `request` an erasure and carry it out, or `resume` what is unfinished."""
-    asyncio.run(main(url, what, erasure_id, subject_id, point))
+    asyncio.run(main(url, ledger, what, erasure_id, subject_id, point))

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -18,6 +19,8 @@ from infra.eventstore.mapper import EventMapper
 from infra.eventstore.store import PostgresEventStore
 from infra.eventstore.unsealer import BoxUnsealer
 from infra.kek import FileKek, KeyEncryptionKey
+from infra.ledgerkeeping import KeptLedger, open_ledger
+from infra.memory.ledger import MemoryLedger
 from infra.postgres.database import open_pool
 from infra.postgres.indexpurger import PostgresIndexPurger
 from infra.postgres.keyring import PostgresKeyRing
@@ -82,6 +85,11 @@ class SealedLog:
             await connection.execute(statement.encode())
 
 
+async def open_kept(pool: AsyncConnectionPool[AsyncConnection[Any]], path: Path) -> KeptLedger:
+    """The ledger at this place, as the product opens it."""
+    return await open_ledger(pool, path, namespace=NAMESPACE, clock=WallClock())
+
+
 @asynccontextmanager
 async def sealed_log(
     url: str,
@@ -89,6 +97,7 @@ async def sealed_log(
     size: int = 8,
     kek: KeyEncryptionKey = KEK,
     bent: Callable[[PostgresKeyRing], KeyRing] = lambda ring: ring,
+    ledger: Path | None = None,
 ) -> AsyncIterator[SealedLog]:
     """Opened on a migrated database. `bent` may put something between the log and its key ring."""
     pool = await open_pool(url, size=size)
@@ -98,7 +107,12 @@ async def sealed_log(
     application = Application(PostgresEventStore(pool, mapper, appender), WallClock())
     journal = PostgresErasureJournal(pool, mapper)
     erasures = Erasures(
-        application, shredder=ring, purger=PostgresIndexPurger(pool), subjects=ring, journal=journal
+        application,
+        shredder=ring,
+        purger=PostgresIndexPurger(pool),
+        subjects=ring,
+        journal=journal,
+        ledger=MemoryLedger() if ledger is None else await open_kept(pool, ledger),
     )
     try:
         yield SealedLog(

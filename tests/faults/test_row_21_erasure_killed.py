@@ -2,6 +2,8 @@
 
 import multiprocessing
 import signal
+from pathlib import Path
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
@@ -9,6 +11,7 @@ import pytest
 from domain.model import Category, Erased, Sealed
 from domain.values import ErasureGround
 from infra import json
+from infra.ledger import LedgerFile, Line, verify
 from services.ports import KeyState, RecordNotFound
 from tests.faults import dying_eraser
 from tests.faults.dying_eraser import POINTS, asking
@@ -22,9 +25,10 @@ PROCESSES.set_forkserver_preload([dying_eraser.__name__])
 class Person:
     """Somebody with keys, a name in the log and a row in the blind index; and the request to erase them."""
 
-    def __init__(self, log: SealedLog, url: str) -> None:
+    def __init__(self, log: SealedLog, url: str, ledger: Path) -> None:
         self.log = log
         self.url = url
+        self.ledger = ledger
         self.subject_id = uuid4()
         self.erasure_id = uuid4()
         self.name: Sealed
@@ -49,7 +53,8 @@ class Person:
     def erase(self, what: str, point: str) -> int:
         """In a process of its own; its exit status."""
         process = PROCESSES.Process(
-            target=dying_eraser.run, args=(self.url, what, self.erasure_id, self.subject_id, point)
+            target=dying_eraser.run,
+            args=(self.url, self.ledger, what, self.erasure_id, self.subject_id, point),
         )
         process.start()
         process.join(60)
@@ -69,6 +74,12 @@ class Person:
     async def check_no_key_went_unasked(self) -> None:
         if not await self.is_whole():
             assert "erasure.requested" in await self.topics(), "a key is gone without a durable request"
+            assert self.entries(), "a key is gone that the ledger does not know of"
+
+    def entries(self) -> list[Line]:
+        """What the ledger says of this erasure."""
+        lines = LedgerFile(self.ledger).after(None)
+        return [it for it in lines if it.fields.get("erasure_id") == str(self.erasure_id)]
 
     async def check_is_erased(self) -> None:
         assert await self.topics() == ["erasure.requested", "subject.erased"]
@@ -76,19 +87,21 @@ class Person:
         assert (await self.log.ring.states(self.subject_id))[Category.IDENTITY] is KeyState.ERASED
         assert await self.log.ring.erased([self.subject_id]) == {self.subject_id}
         assert await self.log.rows("SELECT FROM directory.blind_index") == []
-        assert await self.fingerprints() == [self.name.fingerprint]
+        assert await self.said("fingerprints") == [self.name.fingerprint]
+        assert [it.mark.hash for it in self.entries()] == [await self.said("ledger_hash")], "entered once"
+        assert verify(self.ledger).fault is None
 
-    async def fingerprints(self) -> list[str]:
-        """The destroyed keys, as the log has them."""
+    async def said(self, field: str) -> Any:
+        """What the log says of the end of the keys."""
         [(state,)] = await self.log.rows("SELECT state FROM log.events WHERE topic = 'subject.erased'")
-        found: list[str] = json.decode(state)["data"]["fingerprints"]
-        return found
+        return json.decode(state)["data"][field]
 
 
-async def survive(url: str, points: list[str]) -> None:
+async def survive(url: str, folder: Path, points: list[str]) -> None:
     """Killed at the first point, then killed again while it resumes, then left in peace."""
-    async with sealed_log(url, size=2) as log:
-        person = Person(log, url)
+    ledger = folder / "ledger" / "erasures.jsonl"
+    async with sealed_log(url, size=2, ledger=ledger) as log:
+        person = Person(log, url, ledger)
         await person.appear()
         assert person.erase("request", points[0]) == -signal.SIGKILL, "it was not killed"
         await person.check_no_key_went_unasked()
@@ -109,14 +122,16 @@ async def survive(url: str, points: list[str]) -> None:
 
 @pytest.mark.parametrize("point", POINTS)
 async def test_an_erasure_killed_anywhere_is_finished_by_the_next_process(
-    database_url: str, point: str
+    database_url: str, tmp_path: Path, point: str
 ) -> None:
-    await survive(database_url, [point])
+    await survive(database_url, tmp_path, [point])
     print(f"row 21, killed {point}: converged")
 
 
-async def test_an_erasure_killed_again_and_again_is_finished_in_the_end(database_url: str) -> None:
-    await survive(database_url, list(POINTS[1:]))
+async def test_an_erasure_killed_again_and_again_is_finished_in_the_end(
+    database_url: str, tmp_path: Path
+) -> None:
+    await survive(database_url, tmp_path, list(POINTS[1:]))
     print(f"row 21, killed at {len(POINTS) - 1} points one after the other: converged")
 
 
@@ -125,23 +140,23 @@ async def test_an_erasure_killed_again_and_again_is_finished_in_the_end(database
 @pytest.mark.parametrize("first", POINTS)
 @pytest.mark.parametrize("second", POINTS[2:])
 async def test_an_erasure_killed_twice_is_finished_by_the_third_process(
-    database_url: str, first: str, second: str
+    database_url: str, tmp_path: Path, first: str, second: str
 ) -> None:
-    await survive(database_url, [first, second])
+    await survive(database_url, tmp_path, [first, second])
 
 
-async def test_the_check_finds_a_key_that_went_without_a_request(database_url: str) -> None:
+async def test_the_check_finds_a_key_that_went_without_a_request(database_url: str, tmp_path: Path) -> None:
     async with sealed_log(database_url, size=2) as log:
-        person = Person(log, database_url)
+        person = Person(log, database_url, tmp_path / "ledger")
         await person.appear()
         await log.ring.shred(person.subject_id)  # what the saga must never do first
         with pytest.raises(AssertionError, match="without a durable request"):
             await person.check_no_key_went_unasked()
 
 
-async def test_an_erasure_that_nobody_requested_destroys_nothing(database_url: str) -> None:
+async def test_an_erasure_that_nobody_requested_destroys_nothing(database_url: str, tmp_path: Path) -> None:
     async with sealed_log(database_url, size=2) as log:
-        person = Person(log, database_url)
+        person = Person(log, database_url, tmp_path / "ledger")
         await person.appear()
         with pytest.raises(RecordNotFound):
             await log.erasures.run(UUID(int=1))

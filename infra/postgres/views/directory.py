@@ -89,6 +89,6 @@ class PostgresDirectory:
     async def erased(self, subject_ids: Collection[UUID]) -> AbstractSet[UUID]:
         query = sql.SQL(
             "SELECT erased_subject_id FROM directory.erasures "
-            "WHERE erased_subject_id = ANY (%s) AND erased_at IS NOT NULL"
+            "WHERE erased_subject_id = ANY (%s) AND erased_at IS NOT NULL AND categories = '{}'"
         )
         return {record[0] for record in await fetch(self.pool, query, [list(subject_ids)])}

@@ -8,7 +8,7 @@ from uuid import UUID
 from psycopg import AsyncConnection, sql
 
 from domain.erasure.events import SubjectErased
-from domain.model import Sealed
+from domain.model import Category, Sealed
 from infra.outage import unavailable_on_outage
 from infra.postgres.database import Pool
 from infra.postgres.views.columns import column, unnested
@@ -82,7 +82,11 @@ class PostgresViewStore:
         """The same, as part of the caller's transaction."""
         for table, events in self._parted(batch).items():
             await self._move(connection, table, events, digests)
-        erased = [it.event.erased_subject_id for it in batch if isinstance(it.event, SubjectErased)]
+        erased = [
+            it.event.erased_subject_id
+            for it in batch
+            if isinstance(it.event, SubjectErased) and it.event.covers(Category.CONTACT)
+        ]
         if erased and "directory" in self.views:
             await connection.execute(
                 sql.SQL("DELETE FROM {} WHERE subject_id = ANY (%s)").format(self._blind_index), [erased]
@@ -164,10 +168,14 @@ class PostgresViewStore:
                     "SELECT new.* FROM unnest(%s::uuid[], %s::uuid[], %s::text[], %s::bytea[]) "
                     "AS new (record_id, subject_id, kind, digest) "
                     # Holds off an erasure until this transaction ends, so that no row outlives its purge.
-                    "JOIN keys.hold_living(%s::uuid[]) AS living ON living.subject_id = new.subject_id "
+                    "JOIN keys.hold_living(%s::uuid[], %s) AS living ON living.subject_id = new.subject_id "
                     "ON CONFLICT (record_id, subject_id, kind) DO UPDATE SET digest = excluded.digest"
                 ).format(self._blind_index),
-                [*(list(it) for it in zip(*new, strict=True)), list({key[1] for key in new})],
+                [
+                    *(list(it) for it in zip(*new, strict=True)),
+                    list({key[1] for key in new}),
+                    Category.CONTACT,
+                ],
             )
 
     async def _enter(self, connection: AsyncConnection[Any], batch: Sequence[Recorded]) -> None:

@@ -1,0 +1,59 @@
+"""Erasures over HTTP: asking for one, seeing how far it has come, and acknowledging it."""
+
+from typing import Annotated, Any, Final
+from uuid import UUID
+
+from fastapi import APIRouter, Query, Response
+from uuid_utils.compat import uuid7
+
+from infra.http import bodies
+from infra.http.auth import Reader
+from infra.http.commands import CREATED, CREATING, Erasing, Verb, add_verbs, answer
+from infra.http.dependencies import Door
+from infra.http.errors import READ_REFUSALS, NotFound, documented
+from infra.http.reading import ReadQuery, wait_for
+from infra.http.records import ErasureRecord
+
+router = APIRouter(tags=["erasures"])
+QUEUED: Final[dict[int | str, dict[str, Any]]] = {
+    202: CREATED[201] | {"description": "Recorded, and held: carried out once the legal hold is lifted."}
+}
+
+
+@router.post(
+    "/v1/subjects/{id}/erasure",
+    status_code=201,
+    **CREATING | {"responses": CREATED | QUEUED | documented(404)},
+)
+async def erase_subject(id: UUID, body: bodies.EraseSubject, command: Erasing) -> Response:
+    """Erase the person, or some categories of what is held: the keys are destroyed, and so every copy is.
+
+    The answer comes when the keys are gone: 201; or 202 for one that waits until a legal hold is lifted. A
+    request that a crash interrupts is carried on with; repeat it with the same Idempotency-Key to learn the
+    answer.
+    """
+    erasing = await command.door.erasures.erase(
+        id=uuid7(), erased_subject_id=id, context=command.context(body), **body.fields()
+    )
+    outcome = erasing.outcome
+    place = {"Location": f"/v1/erasures/{outcome.id}"}
+    return answer(outcome, 202 if erasing.held else 201, place, subject_id=id)
+
+
+@router.get("/v1/erasures/{id}", responses=documented(404, *READ_REFUSALS))
+async def read_erasure(
+    id: UUID, door: Door, token: Reader, query: Annotated[ReadQuery, Query()]
+) -> ErasureRecord:
+    """A request to erase a person: on which ground, what of theirs, and how far it has come."""
+    await wait_for(door, query)
+    row = await door.views.directory.erasure(id)
+    if row is None:
+        raise NotFound
+    return ErasureRecord.of(row)
+
+
+add_verbs(
+    router,
+    "/v1/erasures",
+    (Verb("acknowledge", bodies.AcknowledgeErasure, lambda door: door.erasures.acknowledge),),
+)
