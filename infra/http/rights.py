@@ -3,7 +3,7 @@
 from typing import Annotated, Any, Final
 from uuid import UUID
 
-from fastapi import APIRouter, Path, Query, Request, Response
+from fastapi import APIRouter, Body, Path, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 from uuid_utils.compat import uuid7
 
@@ -90,7 +90,11 @@ async def restrict_processing(id: SubjectId, body: RestrictProcessing, command: 
 
 
 @router.post("/v1/subjects/{id}/restriction/lift", **CHANGED)
-async def lift_restriction(id: SubjectId, body: LiftRestriction, command: Complying) -> Response:
+async def lift_restriction(
+    id: SubjectId,
+    command: Complying,
+    body: Annotated[LiftRestriction, Body(default_factory=LiftRestriction)],
+) -> Response:
     """End the restriction. The person is told before (GDPR, article 18(3))."""
     outcome = await command.door.restrictions.lift(
         subject_id=id, context=command.context(body), expected_version=command.expected_version
