@@ -9,7 +9,7 @@ from fastapi import APIRouter, Body, Query, Request, Response
 from pydantic import BaseModel, Field
 from uuid_utils.compat import uuid7
 
-from domain.model import Category
+from domain.model import Category, Sealed
 from domain.privacyrequest.terms import (
     ExtensionGround,
     IdentityProof,
@@ -39,15 +39,15 @@ from infra.http.reading import (
     DECLARED,
     ListQuery,
     Page,
+    Reading,
     ReadQuery,
     next_page,
     reading_of,
-    show,
     wait_for,
 )
 from infra.http.values import FreeText, Moment
 from projections.privacy import PrivacyRequestFilter, PrivacyRequestRow
-from services.ports import Ground
+from services.ports import NOTHING_STANDS, Ground
 
 REQUESTS: Final = "/v1/privacy-requests"
 EAST: Final = timedelta(hours=14)
@@ -221,12 +221,20 @@ async def read_request(
     row = await door.views.privacy.request(id)
     if row is None:
         raise NotFound
-    reading = reading_of(request, token)
-    # To answer a person is to serve their right: a restriction of processing does not stop it.
-    by_right = replace(reading.declared, ground=reading.declared.ground or Ground.SUBJECT_RIGHTS)
-    shown = await show(replace(reading, declared=by_right), [row], grounded=True)
-    facts = PrivacyRequestRecord.facts(shown.rows[0], door.clock.now())
-    return PrivacyRequestLetter(**facts, **shown.marks_of(row.subject_id))
+    facts = PrivacyRequestRecord.facts(row, door.clock.now())
+    return PrivacyRequestLetter(**facts | await _letter(reading_of(request, token), row))
+
+
+async def _letter(reading: Reading, row: PrivacyRequestRow) -> dict[str, Any]:
+    """What the person wrote, and what stands of them. No restriction stops us from answering them."""
+    opened = await reading.door.unsealer.open([row.text]) if isinstance(row.text, Sealed) else {}
+    standing = (await reading.door.ring.standings([row.subject_id])).get(row.subject_id, NOTHING_STANDS)
+    gone = standing.erased or Category.CONVERSATION in standing.erased_categories
+    text = next((it for it in opened.values() if isinstance(it, str) and not gone), None)
+    if text is not None:
+        by_right = replace(reading.declared, ground=reading.declared.ground or Ground.SUBJECT_RIGHTS)
+        await replace(reading, declared=by_right).note([row.subject_id], [Category.CONVERSATION], count=1)
+    return {"text": text, "erased": standing.erased, "restricted": standing.restricted}
 
 
 FULFILLED: Final[dict[str, Any]] = APPLIED_HEADERS | {

@@ -23,6 +23,8 @@ READS = """
 /v1/tickets /v1/tickets/{id} /v1/tickets/{id}/timeline /v1/queues
 /v1/members /v1/members/{id} /v1/members/{id}/timeline
 /v1/subjects/{id} /v1/subjects/{id}/timeline /v1/erasures/{id}
+/v1/actors/{id}/timeline /v1/timeline
+/v1/customers/{id}/diff /v1/leads/{id}/diff /v1/tickets/{id}/diff
 /v1/pipeline /v1/analytics/funnel /v1/analytics/cycle_time /v1/analytics/win_rate
 /v1/analytics/ticket_times /v1/analytics/backlog /v1/events
 """
@@ -39,7 +41,15 @@ WRITES = {
     "members": "move leave",
 }
 
-COMPLIES: set[str] = set()
+COMPLIES = {
+    "POST /v1/privacy-requests",
+    "GET /v1/privacy-requests",
+    "GET /v1/privacy-requests/{id}",
+    *(
+        f"POST /v1/privacy-requests/{{id}}/{verb}"
+        for verb in ("verify-identity", "extend", "fulfil", "refuse", "withdraw")
+    ),
+}
 """What needs the privacy officer's scope: whole operations, such as `GET /v1/...`."""
 
 RIGHTS_READ = """
@@ -65,6 +75,7 @@ NEEDED: dict[str, Scope] = {
         for verb in verbs.split()
     },
     "POST /v1/subjects/{id}/erasure": Scope.ERASE,
+    "POST /v1/erasures/{id}/acknowledge": Scope.WRITE,
     **dict.fromkeys(COMPLIES, Scope.COMPLY),
     "POST /v1/tokens": Scope.ADMIN,
     "GET /v1/tokens": Scope.ADMIN,
