@@ -34,7 +34,7 @@ async def door_of(system: System, stop: asyncio.Event) -> AsyncIterator[Dependen
             reader=system.reader,
             views=system.views,
             histories=histories,
-            timeline=Timeline(histories, system.views.timeline, system.unsealer),
+            timeline=Timeline(histories, system.views.timeline, system.unsealer, system.ring),
             subjects=system.subjects,
             names=names,
             unsealer=system.unsealer,

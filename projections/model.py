@@ -21,7 +21,22 @@ class Envelope(Protocol):
     """What projections read of what is stored beside an event."""
 
     @property
+    def event_id(self) -> UUID: ...
+
+    @property
     def recorded_at(self) -> datetime: ...
+
+    @property
+    def actor(self) -> str: ...
+
+    @property
+    def on_behalf_of(self) -> str | None: ...
+
+    @property
+    def correlation_id(self) -> UUID: ...
+
+    @property
+    def causation_id(self) -> UUID | None: ...
 
 
 class Recorded(Protocol):

@@ -1,8 +1,12 @@
-"""The timeline: which events name which data subject, so that all that is held about a person is found."""
+"""The timeline: which events are about what, name whom, were whose doing, and came from what.
 
-from collections.abc import Sequence
+So all that is held about a person is found, and all that somebody did, or that happened in a time.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from functools import cache
 from typing import Protocol
 from uuid import UUID
@@ -24,6 +28,70 @@ class Entry:
     occurred_at: datetime
     recorded_at: datetime
     subjects: tuple[UUID, ...]
+    event_id: UUID
+    actor: str
+    on_behalf_of: str | None
+    correlation_id: UUID
+    causation_id: UUID | None
+
+    @property
+    def effect(self) -> "Effect":
+        return Effect(self.event_id, self.originator_id, self.position, self.topic)
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """An event that another one brought about."""
+
+    event_id: UUID
+    record_id: UUID
+    position: int
+    type: str
+
+
+class Order(StrEnum):
+    """In what order events are told: that of the log, or by one of their times (then by position)."""
+
+    POSITION = "position"
+    RECORDED = "recorded"
+    OCCURRED = "occurred"
+
+
+@dataclass(frozen=True, slots=True)
+class EntryFilter:
+    """Which events; None leaves the field open. Periods run from the first moment inside to the first one out.
+
+    `actor` did it, `on_behalf_of` had it done. `topics`: stored names, such as `lead.won`.
+    """
+
+    record_id: UUID | None = None
+    subject_id: UUID | None = None
+    actor: str | None = None
+    on_behalf_of: str | None = None
+    topics: Collection[str] | None = None
+    recorded_from: datetime | None = None
+    recorded_until: datetime | None = None
+    occurred_from: datetime | None = None
+    occurred_until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a page ended. `moment`: that of the order; none in the order of the log."""
+
+    position: int
+    moment: datetime | None = None
+
+
+def place_of(entry: Entry, order: Order) -> Place:
+    """The place of the entry in this order."""
+    match order:
+        case Order.POSITION:
+            return Place(entry.position)
+        case Order.RECORDED:
+            return Place(entry.position, entry.recorded_at)
+        case Order.OCCURRED:
+            return Place(entry.position, entry.occurred_at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +104,17 @@ class SubjectRecord:
 
 
 class TimelineIndex(Protocol):
-    """Finds the events that name a subject."""
+    """Finds events by what is said about them, never by what they say."""
+
+    async def find(
+        self, where: EntryFilter, *, order: Order = Order.POSITION, limit: int, after: Place | None = None
+    ) -> list[Entry]:
+        """In this order, from the first above `after`."""
+        ...
+
+    async def effects(self, event_ids: Collection[UUID]) -> Mapping[UUID, Sequence[Effect]]:
+        """What these events brought about, each in order; events without effects are left out."""
+        ...
 
     async def entries(self, subject_id: UUID, *, limit: int, after: int = 0) -> list[Entry]:
         """In order of position, from the first above `after`."""
@@ -49,15 +127,20 @@ class TimelineIndex(Protocol):
 
 def entry(recorded: Recorded) -> Entry:
     """What the timeline keeps of an event."""
-    event = recorded.event
+    event, envelope = recorded.event, recorded.envelope
     return Entry(
         position=recorded.position,
         originator_id=event.originator_id,
         version=event.originator_version,
         topic=event.TOPIC,
         occurred_at=event.timestamp,
-        recorded_at=recorded.envelope.recorded_at,
+        recorded_at=envelope.recorded_at,
         subjects=_subjects(event),
+        event_id=envelope.event_id,
+        actor=envelope.actor,
+        on_behalf_of=envelope.on_behalf_of,
+        correlation_id=envelope.correlation_id,
+        causation_id=envelope.causation_id,
     )
 
 

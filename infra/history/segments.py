@@ -7,7 +7,8 @@ that do, and the few that no segment covers yet. What comes out equals the plain
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from copy import copy
+from dataclasses import dataclass, fields
 from datetime import datetime
 from functools import cache
 from pathlib import Path
@@ -72,6 +73,15 @@ class Start:
 
 
 BEGINNING = Start(0, None)
+
+
+@dataclass(frozen=True, slots=True)
+class _Begin:
+    """Where a fold begins; not `fresh`: with the row that the one before ended with."""
+
+    version: int
+    row: Row | None
+    fresh: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,21 +193,45 @@ class Snapshots:
         ]
         return self.go_on(table, record_id, start.row, map(self._mapper.to_domain_event, events), bounds)
 
-    async def rows_at(self, kind: str, versions: Mapping[UUID, int]) -> dict[UUID, Row | None]:
-        """The rows of records of one kind, each after its event of the version asked for; 0: none yet."""
+    async def rows_at(
+        self, kind: str, wanted: Mapping[UUID, Sequence[int]]
+    ) -> dict[tuple[UUID, int], Row | None]:
+        """The rows of records of one kind, each after its events of the versions asked for (0: none yet).
+
+        The versions of a record come in ascending order.
+        """
         table = self._tables[kind]
-        starts = {
-            id: await self._segments.newest(table, id, EVERYTHING, version_max=version)
-            if version >= self._events_each
-            else BEGINNING
-            for id, version in versions.items()
-        }
-        ranges = [(id, start.version, versions[id]) for id, start in starts.items()]
-        events: dict[UUID, list[Recorded]] = {id: [] for id in versions}
-        for it in await self._reader.between([it for it in ranges if it[1] < it[2]]):
-            recorded = self._mapper.to_domain_event(it)
-            events[recorded.originator_id].append(recorded)
-        return {id: self.go_on(table, id, start.row, events[id]) for id, start in starts.items()}
+        starts = {id: await self._starts(table, id, versions) for id, versions in wanted.items()}
+        ranges = [
+            (id, start.version, version)
+            for id, versions in wanted.items()
+            for start, version in zip(starts[id], versions, strict=True)
+            if start.version < version
+        ]
+        events: dict[UUID, dict[int, Recorded]] = {id: {} for id in wanted}
+        for it in map(self._mapper.to_domain_event, await self._reader.between(ranges)):
+            events[it.originator_id][it.originator_version] = it
+        found: dict[tuple[UUID, int], Row | None] = {}
+        for id, versions in wanted.items():
+            row: Row | None = None
+            for start, version in zip(starts[id], versions, strict=True):
+                row = start.row if start.fresh else copied(row)
+                steps = [events[id][step] for step in range(start.version + 1, version + 1)]
+                row = found[id, version] = self.go_on(table, id, row, steps)
+        return found
+
+    async def _starts(self, table: RowTable, id: UUID, versions: Sequence[int]) -> list["_Begin"]:
+        """Where to begin for each version: a segment, or the version before where that is nearer."""
+        found: list[_Begin] = []
+        reached = 0
+        for version in versions:
+            start = BEGINNING
+            if version - reached >= self._events_each:
+                start = await self._segments.newest(table, id, EVERYTHING, version_max=version)
+            further = start.version > reached or not found
+            found.append(_Begin(start.version, start.row, True) if further else _Begin(reached, None, False))
+            reached = version
+        return found
 
     @staticmethod
     def go_on(
@@ -213,6 +247,15 @@ class Snapshots:
             if bounds.hold(recorded.event.timestamp, recorded.envelope.recorded_at):
                 table.project(rows, recorded)
         return rows.get(record_id)
+
+
+def copied(row: R | None) -> R | None:
+    """The row as it is now, for the projection to go on with the other. Parts are replaced, never changed."""
+    twin = copy(row)
+    for it in fields(row) if row is not None else ():
+        if isinstance(value := getattr(twin, it.name), list):
+            setattr(twin, it.name, list(value))
+    return twin
 
 
 @cache

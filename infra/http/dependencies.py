@@ -1,6 +1,6 @@
 """What the HTTP door stands on: filled in by the composition root, and by tests."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any, Protocol, TypeVar
@@ -8,10 +8,12 @@ from uuid import UUID
 
 from fastapi import Depends, Request
 
+from domain.model import Category
 from infra.access import TokenStore
 from infra.accesslog import AccessLog
 from infra.subjects import Subjects
 from projections.model import Project, Row
+from projections.timeline import EntryFilter, Order, Place
 from projections.views import Views
 from services.customers import Customers
 from services.erasures import Erasures
@@ -34,15 +36,41 @@ class NameSearch(Protocol):
         ...
 
 
-class Timeline(Protocol):
-    """Reads histories, personal values unsealed or `Erased`; entries have the fields of `HistoryEntry`."""
+class HistoryPage(Protocol):
+    """Entries with the fields of `HistoryEntry`, where they go on, and whose values they show."""
 
-    async def of_record(self, record_id: UUID, *, after: int, limit: int) -> Sequence[Any]:
-        """The record's events above the position `after`, in order."""
+    @property
+    def entries(self) -> Sequence[Any]: ...
+
+    @property
+    def next(self) -> Place | None: ...
+
+    @property
+    def subjects(self) -> Set[UUID]: ...
+
+    @property
+    def categories(self) -> Set[Category]: ...
+
+
+class Timeline(Protocol):
+    """Reads histories, personal values unsealed, `Erased` or withheld."""
+
+    async def page(
+        self,
+        where: EntryFilter,
+        *,
+        order: Order = ...,
+        after: Place | None = ...,
+        limit: int,
+        grounded: bool = ...,
+    ) -> HistoryPage:
+        """The next of the events asked for. `grounded`: restricted values are shown, too."""
         ...
 
-    async def of_subject(self, subject_id: UUID, *, after: int, limit: int) -> Sequence[Any]:
-        """The events that name the subject above the position `after`, in order."""
+    async def differences(
+        self, before: Row | None, after: Row | None, *, grounded: bool
+    ) -> tuple[Sequence[Any], Set[UUID], Set[Category]]:
+        """In what two states of a record differ; and whose values, of which categories, that shows."""
         ...
 
 
@@ -51,6 +79,10 @@ class Histories(Protocol):
 
     async def of(self, record_id: UUID) -> Sequence[Recorded]:
         """The record's events in order, personal fields sealed."""
+        ...
+
+    async def first(self, record_id: UUID) -> Recorded | None:
+        """What the record began with."""
         ...
 
     async def as_of(

@@ -4,7 +4,7 @@ import asyncio
 import statistics
 from bisect import bisect_right
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from copy import deepcopy
 from datetime import datetime, timedelta
@@ -47,7 +47,17 @@ from projections.directory import (
 from projections.model import Row
 from projections.pipeline import LeadFilter, LeadRow, StageTotal, total
 from projections.tickets import Queue, TicketFilter, TicketRow
-from projections.timeline import Entry, SubjectRecord, entry, kind_of
+from projections.timeline import (
+    Effect,
+    Entry,
+    EntryFilter,
+    Order,
+    Place,
+    SubjectRecord,
+    entry,
+    kind_of,
+    place_of,
+)
 from services.ports import BlindIndex, KeyRing, Recorded, Unsealer
 
 R = TypeVar("R", bound=Row)
@@ -185,7 +195,8 @@ class MemoryDirectory:
         return deepcopy(sorted(found, key=lambda row: row.position))
 
     async def erased(self, subject_ids: Collection[UUID]) -> AbstractSet[UUID]:
-        done = {row.erased_subject_id for row in self._all(ErasureRow) if row.erased_at and not row.categories}
+        wholly = [row for row in self._all(ErasureRow) if row.erased_at is not None and not row.categories]
+        done = {row.erased_subject_id for row in wholly}
         return done.intersection(subject_ids)
 
 
@@ -331,8 +342,22 @@ class MemoryTimelineIndex:
     def __init__(self, views: MemoryViews) -> None:
         self._views = views
 
+    async def find(
+        self, where: EntryFilter, *, order: Order = Order.POSITION, limit: int, after: Place | None = None
+    ) -> list[Entry]:
+        passing = [it for it in self._views.rows_of_timeline.values() if _tells(it, where)]
+        ordered = sorted(passing, key=lambda it: _place(place_of(it, order)))
+        return [it for it in ordered if after is None or _place(place_of(it, order)) > _place(after)][:limit]
+
+    async def effects(self, event_ids: Collection[UUID]) -> Mapping[UUID, Sequence[Effect]]:
+        found: dict[UUID, list[Effect]] = defaultdict(list)
+        for _, it in sorted(self._views.rows_of_timeline.items()):
+            if it.causation_id is not None and it.causation_id in event_ids:
+                found[it.causation_id].append(it.effect)
+        return found
+
     async def entries(self, subject_id: UUID, *, limit: int, after: int = 0) -> list[Entry]:
-        return [it for it in self._naming(subject_id) if it.position > after][:limit]
+        return await self.find(EntryFilter(subject_id=subject_id), limit=limit, after=Place(after))
 
     async def records(self, subject_id: UUID) -> Sequence[SubjectRecord]:
         first: dict[UUID, SubjectRecord] = {}
@@ -344,6 +369,22 @@ class MemoryTimelineIndex:
 
     def _naming(self, subject_id: UUID) -> list[Entry]:
         return [it for _, it in sorted(self._views.rows_of_timeline.items()) if subject_id in it.subjects]
+
+
+def _tells(entry: Entry, where: EntryFilter) -> bool:
+    return (
+        where.record_id in (None, entry.originator_id)
+        and (where.subject_id is None or where.subject_id in entry.subjects)
+        and where.actor in (None, entry.actor)
+        and where.on_behalf_of in (None, entry.on_behalf_of)
+        and (where.topics is None or entry.topic in where.topics)
+        and _within(entry.recorded_at, where.recorded_from, where.recorded_until)
+        and _within(entry.occurred_at, where.occurred_from, where.occurred_until)
+    )
+
+
+def _place(place: Place) -> tuple[float, int]:
+    return (place.moment.timestamp() if place.moment else 0.0, place.position)
 
 
 def _one(rows: Iterable[R], id: UUID) -> R | None:

@@ -95,9 +95,9 @@ async def test_a_record_folded_from_segments_equals_the_plain_fold_however_its_e
     bounds = Bounds(after(as_of), after(known_at))
     plain = fold(pipeline.project, id, history, as_of=bounds.as_of, known_at=bounds.known_at)
     assert await snapshots.as_of(pipeline.project, id, bounds) == plain
-    for version in {0, each, len(times) // 2, len(times)}:
-        row = (await snapshots.rows_at("lead", {id: version}))[id]
-        assert row == fold(pipeline.project, id, history[:version])
+    versions = sorted({0, each % len(times), len(times) // 2, len(times)})
+    rows = await snapshots.rows_at("lead", {id: versions})
+    assert rows == {(id, it): fold(pipeline.project, id, history[:it]) for it in versions}
 
 
 def postgres_segments(pool: Pool) -> tuple[Snapshots, Segmenter, FencedReader]:
@@ -125,9 +125,9 @@ async def test_in_postgres_long_records_get_their_segments_and_fold_to_the_same(
         for bounds in [Bounds(as_of, known_at) for as_of in moments for known_at in (None, moments[-3])]:
             plain = fold(pipeline.project, id, history, as_of=bounds.as_of, known_at=bounds.known_at)
             assert await snapshots.as_of(pipeline.project, id, bounds) == plain
-        for version in (0, 1, 255, 256, 257, 1_023, 1_300):
-            row = fold(pipeline.project, id, history[:version])
-            assert await snapshots.rows_at("lead", {id: version}) == {id: row}
+        versions = [it for it in (0, 1, 255, 256, 257, 1_023, 1_300) if it <= len(history)]
+        rows = await snapshots.rows_at("lead", {id: versions})
+        assert rows == {(id, it): fold(pipeline.project, id, history[:it]) for it in versions}
     await pool.close()
 
 

@@ -26,3 +26,29 @@ CREATE TABLE history.segments (
 
 -- The few events that end a segment, so that they are found without reading the log.
 CREATE INDEX segments ON log.events (position) WHERE originator_version % 256 = 0;
+
+-- The timeline finds events by what they are about, who did it, when, and what they came from.
+ALTER TABLE timeline.entries
+    ADD COLUMN event_id       uuid,
+    ADD COLUMN actor          text,
+    ADD COLUMN on_behalf_of   text,
+    ADD COLUMN correlation_id uuid,
+    ADD COLUMN causation_id   uuid;
+UPDATE timeline.entries AS it SET
+    event_id = (said.it ->> 'id')::uuid,
+    actor = said.it ->> 'actor',
+    on_behalf_of = said.it ->> 'on_behalf_of',
+    correlation_id = (said.it ->> 'correlation_id')::uuid,
+    causation_id = (said.it ->> 'causation_id')::uuid
+FROM log.events AS event, LATERAL (SELECT convert_from(event.state, 'UTF8')::json AS it) AS said
+WHERE event.position = it.position;
+ALTER TABLE timeline.entries
+    ALTER COLUMN event_id SET NOT NULL,
+    ALTER COLUMN actor SET NOT NULL,
+    ALTER COLUMN correlation_id SET NOT NULL;
+CREATE INDEX ON timeline.entries (originator_id, position);
+CREATE INDEX ON timeline.entries (actor, position);
+CREATE INDEX ON timeline.entries (on_behalf_of, position) WHERE on_behalf_of IS NOT NULL;
+CREATE INDEX ON timeline.entries (recorded_at, position);
+CREATE INDEX ON timeline.entries (occurred_at, position);
+CREATE INDEX ON timeline.entries (causation_id) WHERE causation_id IS NOT NULL;
