@@ -1,12 +1,13 @@
 """Erasing a person over HTTP, and what every read shows afterwards."""
 
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import httpx
 import pytest
 
 from tests.http.samples import organisation, person, ticket
+from tests.http.stack import Running
 
 GROUND = {"ground": "consent_withdrawn"}
 
@@ -131,3 +132,66 @@ def test_nobody_unknown_is_erased(api: httpx.Client) -> None:
 
 def test_an_erasure_that_was_never_asked_for_is_not_found(api: httpx.Client) -> None:
     assert api.get(f"/v1/erasures/{uuid4()}").status_code == 404
+
+
+def test_one_category_is_erased_and_the_record_lives_on(api: httpx.Client, created: Any, read: Any) -> None:
+    made = created("customers", person(email="maya@example.com"))
+    body = GROUND | {"categories": ["contact"]}
+    done = api.post(f"/v1/subjects/{made['subject_id']}/erasure", json=body)
+    assert done.status_code == 201
+    shown = read("customers", made | {"position": done.json()["position"]})
+    assert shown.status_code == 200
+    assert (shown.json()["name"], shown.json()["email"], shown.json()["erased"]) == (
+        "Maya Brandt",
+        None,
+        False,
+    )
+    erasure = api.get(done.headers["location"], params={"at_least": done.json()["position"]}).json()
+    assert erasure["categories"] == ["contact"]
+    subject = api.get(f"/v1/subjects/{made['subject_id']}").json()
+    assert (subject["erased"], subject["keys"]["contact"]) == (False, "erased")
+
+
+def test_a_name_is_not_found_once_the_identity_alone_is_erased(api: httpx.Client, created: Any) -> None:
+    word, firm = f"Quillon{uuid4().hex[:8]}", f"Werk{uuid4().hex[:8]}"
+    made = created("leads", {"source": "fair", "name": word, "organisation": firm})
+    body = GROUND | {"categories": ["identity"]}
+    done = api.post(f"/v1/subjects/{made['subject_id']}/erasure", json=body).json()
+    query = {"at_least": done["position"]}
+    assert api.get("/v1/leads", params={"q": word} | query).json()["items"] == []
+    assert [it["id"] for it in api.get("/v1/leads", params={"q": firm} | query).json()["items"]] == [
+        made["id"]
+    ]
+
+
+def test_under_a_legal_hold_an_erasure_is_refused_or_waits(
+    server: Running, api: httpx.Client, created: Any
+) -> None:
+    made = created("customers", person())
+    subject_id, hold_id = UUID(made["subject_id"]), uuid4()
+    server.call(server.system.ring.hold(hold_id, subject_id))
+    path = f"/v1/subjects/{subject_id}/erasure"
+    refused = api.post(path, json=GROUND)
+    assert (refused.status_code, refused.json()["type"]) == (409, "urn:lethe:problem:subject-is-held")
+    queued = api.post(path, json=GROUND | {"when_held": "queue"})
+    assert queued.status_code == 202
+    place, query = queued.headers["location"], {"at_least": queued.json()["position"]}
+    waiting = api.get(place, params=query).json()
+    assert (waiting["held"], waiting["erased_at"]) == (True, None)
+    server.call(server.system.ring.release(hold_id, subject_id))
+    assert server.call(server.system.erasures.resume()) in (0, 1), "the background work may have been faster"
+    subject = api.get(f"/v1/subjects/{subject_id}").json()
+    assert subject["erased"] is True
+
+
+def test_a_subscriber_acknowledges_an_erasure(api: httpx.Client, created: Any, erase: Any) -> None:
+    made = created("customers", person())
+    done = erase(made["subject_id"])
+    path = f"{done['location']}/acknowledge"
+    first = api.post(path, json={"subscriber": "newsletter"})
+    again = api.post(path, json={"subscriber": "newsletter"})
+    assert (first.status_code, again.status_code) == (200, 200)
+    query = {"at_least": first.json()["position"]}
+    assert api.get(done["location"], params=query).json()["acknowledged_by"] == ["newsletter"]
+    assert api.post(path, json={"subscriber": "Maya Brandt"}).status_code == 422
+    assert api.post(f"/v1/erasures/{uuid4()}/acknowledge", json={"subscriber": "x"}).status_code == 404
