@@ -152,7 +152,7 @@ def join(subtrees: Sequence[bytes]) -> bytes:
 
 def included(index: int, size: int, hashed: bytes, proof: Sequence[bytes], root: bytes) -> bool:
     """Whether the proof shows the leaf with this hash at `index` (RFC 9162, 2.1.3.2)."""
-    if not 0 <= index < size:
+    if not 0 <= index < size or len(hashed) != HASH:
         return False
     fn, sn = index, size - 1
     for step in proof:
@@ -170,10 +170,10 @@ def included(index: int, size: int, hashed: bytes, proof: Sequence[bytes], root:
 
 def consistent(old: int, new: int, old_root: bytes, new_root: bytes, proof: Sequence[bytes]) -> bool:
     """Whether the proof shows that the tree of `old` leaves is the start of the other (RFC 9162, 2.1.4.2)."""
-    if not 0 <= old <= new:
-        return False
-    if old in (0, new):
-        return not proof and old_root == (new_root if old else EMPTY_ROOT)
+    if not 0 < old <= new:
+        return False  # of an empty tree there is nothing to show
+    if old == new:
+        return not proof and old_root == new_root
     steps = list(proof) if old & (old - 1) else [old_root, *list(proof)]
     if not steps:
         return False
@@ -1167,9 +1167,11 @@ class Verification:
         return f"the tree has only grown since each of {len(earlier)}"
 
     def _proved(self, earlier: Checkpoint) -> bool:
-        name = f"earlier/{earlier.size}.proof"
-        if earlier.size in (0, self.checkpoint.size):
-            proof = []
+        name, proof = f"earlier/{earlier.size}.proof", []
+        if earlier.size == 0:
+            return earlier.root == EMPTY_ROOT
+        if earlier.size == self.checkpoint.size:
+            pass  # the roots are compared
         elif name in self.bundle.names(name):
             proof = [unbase64(it) for it in self.bundle.read(name).decode("ascii").split()]
         else:
