@@ -110,15 +110,17 @@ class HistoryFilter(ListQuery):
     occurred_until: AwareDatetime | None = None
 
     def where(self, **more: Any) -> EntryFilter:
-        return EntryFilter(
-            topics=_topics(self.types, self.kinds),
-            on_behalf_of=None if self.on_behalf_of is None else str(self.on_behalf_of),
-            recorded_from=self.recorded_from,
-            recorded_until=self.recorded_until,
-            occurred_from=self.occurred_from,
-            occurred_until=self.occurred_until,
-            **{"actor": None if self.actor is None else str(self.actor)} | more,
-        )
+        """What the parameters say, and `more`."""
+        said = {
+            "topics": _topics(self.types, self.kinds),
+            "actor": None if self.actor is None else str(self.actor),
+            "on_behalf_of": None if self.on_behalf_of is None else str(self.on_behalf_of),
+            "recorded_from": self.recorded_from,
+            "recorded_until": self.recorded_until,
+            "occurred_from": self.occurred_from,
+            "occurred_until": self.occurred_until,
+        }
+        return EntryFilter(**said | more)  # type: ignore[arg-type]
 
     def place(self, order: Order = Order.POSITION) -> Place | None:
         """Where the page before ended. Raises `Malformed`."""

@@ -47,6 +47,7 @@ from services.ports import (
     KeyRing,
     KeyShredder,
     LogReader,
+    SubjectMarks,
     Unsealer,
 )
 from services.tickets import Tickets
@@ -69,8 +70,8 @@ class TestClock:
         return self.moment
 
 
-class Ring(KeyRing, KeyShredder, Protocol):
-    """A key ring that can shred, too."""
+class Ring(KeyRing, KeyShredder, SubjectMarks, Protocol):
+    """A key ring that can shred and mark, too."""
 
 
 class Log(LogReader, PlaceReader, Protocol):
