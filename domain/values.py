@@ -197,7 +197,7 @@ class LawfulBasis(StrEnum):
 
 
 class ErasureGround(StrEnum):
-    """Why a person is erased: GDPR, article 17(1), points (a) to (f)."""
+    """Why a person is erased: GDPR, article 17(1), points (a) to (f); or the time is up, article 5(1)(e)."""
 
     NO_LONGER_NECESSARY = "no_longer_necessary"
     CONSENT_WITHDRAWN = "consent_withdrawn"
@@ -205,6 +205,7 @@ class ErasureGround(StrEnum):
     UNLAWFUL_PROCESSING = "unlawful_processing"
     LEGAL_OBLIGATION = "legal_obligation"
     CHILD_INFORMATION_SOCIETY_SERVICE = "child_information_society_service"
+    STORAGE_LIMITATION = "storage_limitation"
 
 
 class Stage(StrEnum):

@@ -12,6 +12,7 @@ from infra.blindindex import HmacBlindIndex
 from infra.clock import SystemClock
 from infra.eventstore.appender import Appender
 from infra.eventstore.erasurejournal import PostgresErasureJournal
+from infra.eventstore.lastevents import PostgresLastEvents
 from infra.eventstore.mapper import EventMapper
 from infra.eventstore.reader import FencedReader
 from infra.eventstore.store import PostgresEventStore
@@ -33,12 +34,16 @@ from infra.postgres.tokens import PostgresTokenStore
 from infra.postgres.views.store import PostgresViewStore
 from infra.postgres.views.tables import TABLES
 from infra.postgres.views.views import PostgresViews
+from infra.registrations import ViewedRegistrations
 from infra.settings import Settings
 from infra.subjects import Subjects
+from services.activities import Activities
 from services.application import Application
+from services.consents import Consents
 from services.customers import Customers
 from services.erasures import Erasures
 from services.holds import Holds
+from services.lawfulness import Lawfulness
 from services.leads import Leads
 from services.members import Members
 from services.ports import Unavailable
@@ -84,6 +89,9 @@ class System:
     privacy_requests: PrivacyRequests
     erasures: Erasures
     restrictions: Restrictions
+    activities: Activities
+    lawfulness: Lawfulness
+    consents: Consents
     holds: Holds
     ledger: KeptLedger
     subjects: Subjects
@@ -167,8 +175,15 @@ def _compose(
     reader = FencedReader(pool)
     appender = Appender(pool, mapper, ring, clock, stored=reader.wake)
     store = PostgresEventStore(pool, mapper, appender)
-    application = Application(store, clock)
     views = PostgresViews(pool, blind)
+    lawfulness = Lawfulness(
+        store,
+        last=PostgresLastEvents(pool, mapper),
+        registrations=ViewedRegistrations(views.directory),
+        ring=ring,
+        clock=clock,
+    )
+    application = Application(store, clock, lawfulness)
     subjects = Subjects(ring, views.timeline, views.directory)
     segments = PostgresSegments(pool)
     snapshots = Snapshots(segments, reader, mapper, TABLES)
@@ -199,6 +214,9 @@ def _compose(
         privacy_requests=PrivacyRequests(application, erasures=erasures, subjects=subjects),
         erasures=erasures,
         ledger=ledger,
+        activities=Activities(application),
+        lawfulness=lawfulness,
+        consents=Consents(application, lawfulness=lawfulness, ring=ring, subjects=subjects),
         restrictions=Restrictions(application, marks=ring, ring=ring, subjects=subjects),
         holds=Holds(application, marks=ring, ring=ring, subjects=subjects),
         subjects=subjects,

@@ -160,6 +160,10 @@ class Directory(Protocol):
         self, where: CustomerFilter, *, limit: int, after: UUID | None = None
     ) -> list[CustomerRow]: ...
 
+    async def customers_of(self, subject_ids: Collection[UUID]) -> list[CustomerRow]:
+        """The customers whose own data subject is one of these: in order of id."""
+        ...
+
     async def member(self, id: UUID) -> MemberRow | None: ...
 
     async def members(self, ids: Sequence[UUID]) -> list[MemberRow]:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
-from typing import NotRequired, TypedDict, TypeVar, cast
+from typing import NotRequired, Protocol, TypedDict, TypeVar, cast
 from uuid import UUID
 from weakref import WeakValueDictionary
 
@@ -14,6 +14,7 @@ from services.ports import (
     EventStore,
     Outcome,
     RecordNotFound,
+    Refused,
     StaleVersion,
     VersionConflict,
 )
@@ -30,19 +31,31 @@ class Target(TypedDict):
     expected_version: NotRequired[int | None]
 
 
-class Application:
-    """Runs decisions against the event store. Safe to share between tasks."""
+class Basis(Protocol):
+    """Knows for which purposes there is a lawful basis."""
 
-    def __init__(self, store: EventStore, clock: Clock) -> None:
+    async def require(self, commit: Commit) -> None:
+        """Refuse a commit whose context names a purpose, where there is none for it."""
+        ...
+
+
+class Application:
+    """Runs decisions against the event store. Safe to share between tasks.
+
+    With a `basis` a command that names a purpose is held to it; one that names none costs nothing.
+    """
+
+    def __init__(self, store: EventStore, clock: Clock, basis: Basis | None = None) -> None:
         self.store = store
         self.clock = clock
+        self._basis = basis
         self._turns: WeakValueDictionary[UUID, asyncio.Lock] = WeakValueDictionary()
 
     async def create(self, factory: Callable[[], A], *, context: CommandContext) -> Outcome:
         """Make a new aggregate. `factory` may go on deciding on what it made: all of it is one commit."""
         with happening_at(context.occurred_at):
             aggregate = factory()
-        return await self.store.append(_commit(aggregate, context))
+        return await self._store(_commit(aggregate, context))
 
     async def change(
         self,
@@ -93,7 +106,18 @@ class Application:
             if (first := await self.store.outcome_of(context)) is not None:
                 return first
             raise refusal
-        return await self.store.append(_commit(aggregate, context, version, history.position))
+        return await self._store(_commit(aggregate, context, version, history.position))
+
+    async def _store(self, commit: Commit) -> Outcome:
+        if self._basis is not None and commit.context.purpose is not None:
+            try:
+                await self._basis.require(commit)
+            except Refused:
+                # The basis may have gone since this very command was applied.
+                if (first := await self.store.outcome_of(commit.context)) is not None:
+                    return first
+                raise
+        return await self.store.append(commit)
 
 
 def replay(kind: type[A], id: UUID, events: Sequence[Event]) -> A:

@@ -139,6 +139,5 @@ def _because_of(cause: Recorded, step: str) -> CommandContext:
         causation_id=cause.envelope.event_id,
         traceparent=cause.envelope.traceparent,
         on_behalf_of=cause.envelope.on_behalf_of,
-        purpose=cause.envelope.purpose,
         ground=cause.envelope.ground,
     )

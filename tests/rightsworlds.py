@@ -10,16 +10,22 @@ from uuid import UUID, uuid4
 
 from domain.values import CustomerKind, LawfulBasis
 from infra.blindindex import HmacBlindIndex
+from infra.eventstore.lastevents import PostgresLastEvents
 from infra.eventstore.unsealer import BoxUnsealer
 from infra.kek import mint
+from infra.memory.lastevents import MemoryLastEvents
 from infra.memory.views import MemoryViews
 from infra.postgres.views.store import PostgresViewStore
 from infra.postgres.views.views import PostgresViews
+from infra.registrations import ViewedRegistrations
 from infra.subjects import Subjects
 from projections.views import Views
+from services.activities import Activities
 from services.application import Application
+from services.consents import Consents
 from services.customers import Customers
 from services.holds import Holds
+from services.lawfulness import LastEvents, Lawfulness
 from services.leads import Leads
 from services.ports import CommandContext, Ground, Recorded
 from services.reactions import Reactions
@@ -48,14 +54,26 @@ class RightsWorld:
     views: Views
     unsealer: BoxUnsealer
     clock: SetClock
+    last: LastEvents
     position: int = 0
 
     def __post_init__(self) -> None:
-        self.application = Application(self.log.store, self.clock)
+        self.lawfulness = Lawfulness(
+            self.log.store,
+            last=self.last,
+            registrations=ViewedRegistrations(self.views.directory),
+            ring=self.log.ring,
+            clock=self.clock,
+        )
+        self.application = Application(self.log.store, self.clock, self.lawfulness)
         self.subjects = Subjects(self.log.ring, self.views.timeline, self.views.directory)
         stands: dict[str, Any] = {"marks": self.log.ring, "ring": self.log.ring, "subjects": self.subjects}
         self.restrictions = Restrictions(self.application, **stands)
         self.holds = Holds(self.application, **stands)
+        self.activities = Activities(self.application)
+        self.consents = Consents(
+            self.application, lawfulness=self.lawfulness, ring=self.log.ring, subjects=self.subjects
+        )
         self.customers = Customers(self.application)
         self.leads = Leads(self.application)
         self.reactions = Reactions(self.application, self.unsealer)
@@ -99,9 +117,10 @@ async def rights_world(url: str | None, folder: Path) -> AsyncIterator[RightsWor
         memory = memory_log()
         unsealer = BoxUnsealer(memory.ring, NAMESPACE)
         twins = MemoryViews(unsealer, blind, memory.ring)
-        yield RightsWorld(memory, twins, twins, unsealer, SetClock())
+        yield RightsWorld(memory, twins, twins, unsealer, SetClock(), MemoryLastEvents(memory.store))
         return
     async with postgres_log(url, folder) as log:
         unsealer = BoxUnsealer(log.ring, NAMESPACE)
         store = PostgresViewStore(log.pool, unsealer, blind)
-        yield RightsWorld(log, store, PostgresViews(log.pool, blind), unsealer, SetClock())
+        last = PostgresLastEvents(log.pool, log.mapper)
+        yield RightsWorld(log, store, PostgresViews(log.pool, blind), unsealer, SetClock(), last)

@@ -15,9 +15,12 @@ from infra.subjects import Subjects
 from projections.model import Project, Row
 from projections.timeline import EntryFilter, Order, Place
 from projections.views import Views
+from services.activities import Activities
+from services.consents import Consents
 from services.customers import Customers
 from services.erasures import Erasures
 from services.holds import Holds
+from services.lawfulness import Lawfulness
 from services.leads import Leads
 from services.members import Members
 from services.ports import BlindIndex, Clock, EventStore, KeyRing, LogReader, Recorded, Unsealer
@@ -104,6 +107,9 @@ class Dependencies:
     privacy_requests: PrivacyRequests
     erasures: Erasures
     restrictions: Restrictions
+    activities: Activities
+    lawfulness: Lawfulness
+    consents: Consents
     holds: Holds
     store: EventStore
     reader: LogReader

@@ -164,6 +164,10 @@ class MemoryDirectory:
 
         return _page(filter(passes, self._all(CustomerRow)), limit, after)
 
+    async def customers_of(self, subject_ids: Collection[UUID]) -> list[CustomerRow]:
+        found = [row for row in self._all(CustomerRow) if row.subject_id in subject_ids]
+        return deepcopy(sorted(found, key=lambda row: row.id))
+
     async def member(self, id: UUID) -> MemberRow | None:
         return _one(self._all(MemberRow), id)
 

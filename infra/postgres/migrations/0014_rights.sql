@@ -81,6 +81,9 @@ CREATE TABLE rights.policies (
     withdrawn_at timestamptz
 );
 
+-- On what basis somebody is held, asked by the person.
+CREATE INDEX ON directory.customers (subject_id);
+
 -- No such event was written before this migration: the view starts where the others are.
 INSERT INTO views.tracking (view, source, position)
 SELECT 'rights', source, min(position) FROM views.tracking WHERE source <> 'next' GROUP BY source;

@@ -53,6 +53,13 @@ class PostgresDirectory:
         ]
         return await self._customers.page(conditions, limit=limit, after=after)
 
+    async def customers_of(self, subject_ids: Collection[UUID]) -> list[CustomerRow]:
+        query = sql.SQL("SELECT {} FROM {} AS it WHERE it.subject_id = ANY (%s) ORDER BY it.id").format(
+            CUSTOMERS.selection(), CUSTOMERS.identifier()
+        )
+        records = await fetch(self.pool, query, [list(subject_ids)])
+        return [CUSTOMERS.codec.decode(record) for record in records]
+
     async def member(self, id: UUID) -> MemberRow | None:
         return await self._members.one(id)
 
