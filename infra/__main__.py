@@ -4,7 +4,15 @@ import sys
 
 import typer
 
-from infra.cli import erasing, importing, rebuilding, scheduling, serving, upkeep  # noqa: F401 - each makes its commands known
+from infra.cli import (  # noqa: F401 - each makes its commands known
+    erasing,
+    importing,
+    privacy,
+    rebuilding,
+    scheduling,
+    serving,
+    upkeep,
+)
 from infra.cli.command import complain, lethe
 
 

@@ -1,6 +1,7 @@
 """How the system is doing: for `lethe status`, for Prometheus, and for those who ask whether it is ready."""
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any, LiteralString
 
 from prometheus_client import CollectorRegistry, Gauge, generate_latest
@@ -57,6 +58,7 @@ class Status(BaseModel):
     records: dict[str, int] = Field(description="Records by kind, as the views have them.")
     keys: dict[str, dict[str, int]] = Field(description="Data keys by category and state.")
     pool: PoolUse
+    privacy_requests: dict[str, int] = Field(description="Requests of people: open, and of those overdue.")
     jobs: list[JobState] = Field(description="What the scheduler does, and when it last did.")
 
 
@@ -80,6 +82,7 @@ async def status(system: System) -> Status:
         records=dict(await _rows(system, RECORDS)),
         keys=keys,
         pool=_pool_use(system),
+        privacy_requests=asdict(await system.views.privacy.figures(at=system.clock.now())),
         jobs=await job_states(system.pool),
     )
 
@@ -115,6 +118,9 @@ async def metrics(system: System) -> bytes:
     for category, states in found.keys.items():
         for state, number in states.items():
             keys.labels(category, state).set(number)
+    requests = Gauge("lethe_privacy_requests", "Unanswered requests of people.", ["state"], registry=registry)
+    for state, number in found.privacy_requests.items():
+        requests.labels(state).set(number)
     failed = Gauge("lethe_job_failed", "1 where the job's last run failed.", ["job"], registry=registry)
     age = Gauge("lethe_job_success_age_seconds", "Since the job last succeeded.", ["job"], registry=registry)
     now = system.clock.now()

@@ -53,6 +53,8 @@ def _in_words(found: Status) -> str:
             f"  {category} keys: "
             + ", ".join(f"{number} {state}" for state, number in sorted(states.items()))
         )
+    waiting = found.privacy_requests
+    lines.append(f"  {waiting['open']} privacy requests open, {waiting['overdue']} of them overdue")
     lines += [f"  job {it.name}: {it.state}, next {it.next_at:%Y-%m-%d %H:%M:%S}" for it in found.jobs]
     lines.append(
         f"  {found.pool.idle} of {found.pool.size} connections idle, {found.pool.waiting} requests waiting"
