@@ -1111,6 +1111,7 @@ class Verification:
         self.scope = Scope.read(self.bundle.read("manifest.json"))
         self.key = key if key is not None else VerifierKey.parse(self.scope.vkey)
         self._ask("file", self._check_seal)
+        self.checkpoint = Checkpoint.parse(split_note(self.bundle.read(CHECKPOINT)).text)
         self._ask(CHECKPOINT, self._check_checkpoint)
         earlier = self._earlier(kept)
         self._ask("leaves", lambda: self._check_leaves([it.size for _, it in earlier]))
@@ -1134,9 +1135,7 @@ class Verification:
         return "every bit of the bundle is as it was written"
 
     def _check_checkpoint(self) -> str:
-        raw = self.bundle.read(CHECKPOINT)
-        self.checkpoint = Checkpoint.parse(split_note(raw).text)
-        read_checkpoint(raw, self.key, self.key.name)
+        read_checkpoint(self.bundle.read(CHECKPOINT), self.key, self.key.name)
         if (self.scope.origin, self.scope.size) != self.checkpoint[:2]:
             raise ValueError("it is not the one that the manifest speaks of")
         return f"signed by {self.key}: {self.checkpoint.size} leaves"
@@ -1410,6 +1409,7 @@ def arguments(argv: Sequence[str]) -> argparse.Namespace:
     it.add_argument("--vkey", help="the log's verifier key, as you have it from elsewhere than the bundle")
     it.add_argument(
         "--earlier",
+        type=Path,
         metavar="FILE",
         action="append",
         default=[],

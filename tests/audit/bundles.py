@@ -11,9 +11,10 @@ from typing import Any
 from uuid import UUID
 
 from infra.audit.bundle import BundleWriter
-from infra.audit.merkle import Node, consistency_proof, inclusion_proof, leaf_hash, node_hash, root
+from infra.audit.merkle import consistency_proof, inclusion_proof, leaf_hash, root
 from infra.audit.note import Checkpoint, Signer
-from infra.audit.verifier import levels_of, tile_width, tiles_needed
+from infra.audit.tiles import Edge, TileId, Tiles
+from infra.audit.verifier import levels_of, tiles_needed
 
 ORIGIN = "lethe/main/log"
 SIGNER = Signer(ORIGIN, b"\x07" * 32)
@@ -70,28 +71,13 @@ class Log:
     def size(self) -> int:
         return len(self.leaves)
 
-    def hash_at(self, node: Node) -> bytes:
-        if node.level == 0:
-            return leaf_hash(self.leaves[node.number])
-        left, right = Node(node.level - 1, 2 * node.number), Node(node.level - 1, 2 * node.number + 1)
-        return node_hash(self.hash_at(left), self.hash_at(right))
-
-    def root(self, size: int | None = None) -> bytes:
-        return root(self.size if size is None else size, self.hash_at)
+    def tiles(self, size: int | None = None) -> dict[TileId, bytes]:
+        """The tree's tiles when it had so many leaves."""
+        return Edge().extend([leaf_hash(it) for it in self.leaves[:size]])
 
     def checkpoint(self, size: int | None = None, signer: Signer = SIGNER) -> str:
         size = self.size if size is None else size
-        return signer.sign(Checkpoint(signer.name, size, self.root(size)).text)
-
-    def tile(self, level: int, number: int, size: int) -> bytes:
-        width = tile_width(level, number, size)
-        return b"".join(self.hash_at(Node(8 * level, number * 256 + it)) for it in range(width))
-
-    def consistency(self, old: int) -> list[bytes]:
-        return consistency_proof(old, self.size, self.hash_at)
-
-    def inclusion(self, index: int) -> list[bytes]:
-        return inclusion_proof(index, self.size, self.hash_at)
+        return signer.sign(Checkpoint(signer.name, size, root(size, Tiles(self.tiles(size)))).text)
 
 
 def framed(leaves: Sequence[bytes]) -> bytes:
@@ -119,30 +105,32 @@ def members(
 ) -> dict[str, bytes]:
     """What a bundle of the whole log, or of a range, is made of, by name."""
     last = log.size if last is None else last
+    tiles = log.tiles()
     made = {"manifest.json": manifest(log, first, last), "checkpoint": log.checkpoint().encode()}
     for size in earlier:
+        proof = consistency_proof(size, log.size, Tiles(tiles))
         made[f"earlier/{size}.note"] = log.checkpoint(size).encode()
-        made[f"earlier/{size}.proof"] = b"".join(b64encode(it) + b"\n" for it in log.consistency(size))
+        made[f"earlier/{size}.proof"] = b"".join(b64encode(it) + b"\n" for it in proof)
     made["leaves.bin"] = framed(log.leaves[first:last])
     for level in range(levels_of(log.size)):
-        made[f"tiles/{level}"] = b"".join(
-            log.tile(level, number, log.size) for number in tiles_needed(level, first, last, log.size)
-        )
+        numbers = tiles_needed(level, first, last, log.size)
+        made[f"tiles/{level}"] = b"".join(tiles[TileId(level, it)] for it in numbers)
     return made
 
 
 def members_of_record(log: Log, record: UUID) -> dict[str, bytes]:
     """What a bundle of one record's events is made of."""
     at = [it for it, leaf in enumerate(log.leaves) if leaf[21:37] == record.bytes]
+    lookup = Tiles(log.tiles())
     proofs = [
-        json.dumps({"index": it, "proof": [b64encode(step).decode() for step in log.inclusion(it)]})
+        {"index": it, "proof": [b64encode(step).decode() for step in inclusion_proof(it, log.size, lookup)]}
         for it in at
     ]
     return {
         "manifest.json": manifest(log, 0, log.size, record),
         "checkpoint": log.checkpoint().encode(),
         "leaves.bin": framed([log.leaves[it] for it in at]),
-        "proofs.jsonl": "".join(f"{it}\n" for it in proofs).encode(),
+        "proofs.jsonl": "".join(f"{json.dumps(it)}\n" for it in proofs).encode(),
     }
 
 
