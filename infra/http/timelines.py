@@ -120,7 +120,7 @@ class HistoryFilter(ListQuery):
             "occurred_from": self.occurred_from,
             "occurred_until": self.occurred_until,
         }
-        return EntryFilter(**said | more)  # type: ignore[arg-type]
+        return EntryFilter(**said | more)
 
     def place(self, order: Order = Order.POSITION) -> Place | None:
         """Where the page before ended. Raises `Malformed`."""
