@@ -19,7 +19,7 @@ from infra.eventstore.store import PostgresEventStore
 from infra.eventstore.unsealer import BoxUnsealer
 from infra.history.segmenting import Segmenter
 from infra.history.segments import Snapshots
-from infra.kek import KekUnusable, KeyStoreUnfit
+from infra.kek import KekPlace, KekUnusable, KeyStoreUnfit, open_keks
 from infra.ledger import LedgerUnfit
 from infra.ledgerkeeping import KeptLedger, open_ledger
 from infra.postgres.accesses import PostgresAccesses
@@ -27,7 +27,7 @@ from infra.postgres.database import Pool, open_pool
 from infra.postgres.embedded import EmbeddedPostgres, PostgresDidNotStart
 from infra.postgres.indexpurger import PostgresIndexPurger
 from infra.postgres.keyring import PostgresKeyRing
-from infra.postgres.keystore import open_key_ring
+from infra.postgres.keystore import key_ring_at
 from infra.postgres.migrate import DatabaseUnfit, check_namespace, migrate, needs_migration
 from infra.postgres.segments import PostgresCheckpoints, PostgresSegments
 from infra.postgres.tokens import PostgresTokenStore
@@ -76,6 +76,7 @@ class System:
     pool: Pool
     clock: SystemClock
     mapper: EventMapper
+    keks: KekPlace
     ring: PostgresKeyRing
     blind: HmacBlindIndex
     unsealer: BoxUnsealer
@@ -143,11 +144,9 @@ async def open_system(settings: Settings, *, migrated: bool = True) -> AsyncIter
         pool = await open_pool(database.url, size=settings.pool_size)
         stack.push_async_callback(pool.close)
         try:
-            ring = await open_key_ring(
-                pool,
-                kek_reference=settings.kek_reference,
-                namespace=settings.namespace,
-                cache_seconds=settings.key_cache_seconds,
+            keks = open_keks(settings.kek_reference, vault_token=settings.vault_token_value)
+            ring = await key_ring_at(
+                pool, keks, namespace=settings.namespace, cache_seconds=settings.key_cache_seconds
             )
             blind = HmacBlindIndex(await ring.system_key(HmacBlindIndex.KEY_NAME))
             ledger = await open_ledger(
@@ -155,7 +154,7 @@ async def open_system(settings: Settings, *, migrated: bool = True) -> AsyncIter
             )
         except (KeyStoreUnfit, KekUnusable, LedgerUnfit) as error:
             raise CannotStart(str(error)) from None
-        system, appender = _compose(settings, database, pool, ring, blind, ledger)
+        system, appender = _compose(settings, database, pool, keks, ring, blind, ledger)
         stack.push_async_callback(appender.close)
         stack.push_async_callback(system.accesses.close)
         yield system
@@ -165,6 +164,7 @@ def _compose(
     settings: Settings,
     database: Database,
     pool: Pool,
+    keks: KekPlace,
     ring: PostgresKeyRing,
     blind: HmacBlindIndex,
     ledger: KeptLedger,
@@ -201,6 +201,7 @@ def _compose(
         pool=pool,
         clock=clock,
         mapper=mapper,
+        keks=keks,
         ring=ring,
         blind=blind,
         unsealer=unsealer,

@@ -9,6 +9,8 @@ from typing import Any
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from infra.kek.reference import FORMS, is_reference
+
 PREFIX = "LETHE_"
 # Read by the test suite, and inherited by the processes it starts.
 NOT_SETTINGS = frozenset({"LETHE_REQUIRE_ALL", "LETHE_TORTURE"})
@@ -36,7 +38,13 @@ class Settings(BaseSettings):
         "main", pattern=r"^[a-z][a-z0-9_-]{0,39}$", description="Prefix of topics; one a database."
     )
     kek: str | None = Field(
-        None, description="Where the key-encryption key is: file:PATH; absent: in the data."
+        None,
+        description="Where the key-encryption key is: file:PATH or vault:https://HOST:PORT/MOUNT/KEY;"
+        " absent: in the data.",
+    )
+    vault_token: SecretStr | None = Field(None, description="Token for a key-encryption key in Vault.")
+    kek_epoch_days: int = Field(
+        30, ge=0, le=3650, description="Days until the key-encryption key is rotated; 0: on demand only."
     )
     ledger: str | None = Field(
         None, description="Where the erasure ledger is: file:PATH; absent: in the data."
@@ -83,8 +91,8 @@ class Settings(BaseSettings):
     @field_validator("kek")
     @classmethod
     def _has_an_adapter(cls, kek: str | None) -> str | None:
-        if kek is not None and not (kek.startswith("file:") and len(kek) > len("file:")):
-            raise ValueError("should be file:PATH; no other key store has an adapter yet")
+        if kek is not None and not is_reference(kek):
+            raise ValueError(f"should be {FORMS}")
         return kek
 
     @field_validator("ledger")
@@ -99,6 +107,11 @@ class Settings(BaseSettings):
         """The file of the erasure ledger: in a folder of its own in the data, unless told otherwise."""
         given = self.ledger and Path(self.ledger.removeprefix("file:")).expanduser().absolute()
         return given or self.data / "ledger" / "erasures.jsonl"
+
+    @property
+    def vault_token_value(self) -> str | None:
+        """The token for Vault in clear."""
+        return None if self.vault_token is None else self.vault_token.get_secret_value()
 
     @property
     def kek_reference(self) -> str:

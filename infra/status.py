@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 from infra.bootstrap import System
 from infra.kek import KekUnusable, KeyStoreUnfit
 from infra.outage import unavailable_on_outage
-from infra.postgres.keystore import open_key_ring
+from infra.postgres.keystore import key_ring_at
 from infra.postgres.migrate import needs_migration
 from infra.projector import KAFKA, LOG
 from infra.scheduling import JobState
@@ -154,11 +154,7 @@ async def checks(system: System) -> Mapping[str, str | None]:
 async def _key_store_fault(system: System) -> str | None:
     """Whether this system could start again: the store is whole, and its KEK where it is said to be."""
     try:
-        await open_key_ring(
-            system.pool,
-            kek_reference=system.settings.kek_reference,
-            namespace=system.settings.namespace,
-        )
+        await key_ring_at(system.pool, system.keks, namespace=system.settings.namespace)
     except (KekUnusable, KeyStoreUnfit, KeyLost) as error:
         return type(error).__name__
     return None

@@ -1,27 +1,27 @@
 """The key ring in PostgreSQL: wrapped keys behind functions, unwrapped in memory for a minute at most."""
 
-import asyncio
-import time
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence, Set
+from collections.abc import Collection, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from itertools import compress
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from psycopg import AsyncConnection, DatabaseError
 from psycopg.rows import tuple_row
-from psycopg.types.numeric import Int8
+from psycopg.types.numeric import Int4, Int8
 from psycopg_pool import AsyncConnectionPool
 
 from domain.model import Category, Erased
-from infra.kek import KeyEncryptionKey, data_key_place, fingerprint, mint, mint_many, system_key_place
+from infra.kek import data_key_place, fingerprint, mint, mint_many, system_key_place
 from infra.outage import unavailable_on_outage
+from infra.postgres.epochs import LivingKeks
+from infra.postgres.unwrapped import CACHED_SECONDS_MAX, UnwrappedKeys
 from services.ports import DataKey, KeyLost, KeyName, KeyState, Shredded, Standing, SubjectIsHeld
 
 Pool = AsyncConnectionPool[AsyncConnection[Any]]
 CATEGORIES = {category.value: category for category in Category}
-CACHED_SECONDS_MAX = 60.0
-CACHED_KEYS_MAX = 50_000
+ATTEMPTS_MAX = 4
+"""How often a question is asked while a rotation goes on beside it; twice is the most that it takes."""
 HELD = "LT001"
 """The SQLSTATE with which `keys.shred` refuses."""
 
@@ -33,25 +33,35 @@ class Tombstone(Erased):
     fingerprint: str | None
 
 
+class _Closed(NamedTuple):
+    """A key as it is stored."""
+
+    name: KeyName
+    fingerprint: str
+    wrapped: bytes
+    epoch: int
+
+
 class PostgresKeyRing:
     """Implements `services.ports.KeyRing`, `KeyShredder` and `SubjectMarks`. Safe to share between tasks.
 
     The store is asked every time, so that an erasure by any process counts at once; memory only saves the
-    unwrapping.
+    unwrapping. A rotation by any process shows in the answers: then the KEKs are looked for anew, and the
+    question is asked again.
     """
 
     def __init__(
         self,
         pool: Pool,
-        kek: KeyEncryptionKey,
+        keks: LivingKeks,
         namespace: str,
         *,
         cache_seconds: float = CACHED_SECONDS_MAX,
     ) -> None:
         self._pool = pool
-        self._kek = kek
+        self._keks = keks
         self._namespace = namespace
-        self._unwrapped = _Unwrapped(min(cache_seconds, CACHED_SECONDS_MAX))
+        self._unwrapped = UnwrappedKeys(cache_seconds)
 
     async def provide(
         self, names: Collection[KeyName], *, within: AsyncConnection[Any]
@@ -60,43 +70,54 @@ class PostgresKeyRing:
 
         Keys minted here exist once that transaction commits; they are remembered only by later calls.
         """
+        keys: dict[KeyName, DataKey | Erased] = {}
         wanted = list(names)
-        offers = await self._offers(wanted)
+        for _ in range(ATTEMPTS_MAX):
+            present, provided = await self._provided(wanted, within)
+            keys |= provided
+            wanted = [name for name in wanted if name not in provided]
+            if wanted or present != self._keks.number:
+                self._unwrapped.drop(wanted)  # remembered from a transaction that was rolled back
+                await self._keks.look(within)
+            if not wanted:
+                return keys
+        raise _lost(wanted[0], "cannot be minted, or its epoch's KEK is not to be had")
+
+    async def _provided(
+        self, names: Sequence[KeyName], within: AsyncConnection[Any]
+    ) -> tuple[int, Mapping[KeyName, DataKey | Erased]]:
+        """The present epoch, and as many of the keys as could be provided by the KEKs that are known."""
+        offers = await self._offers(names)
         rows = await _rows(
             within,
-            "SELECT * FROM keys.provide(%b, %b, %b, %b)",
-            [subject_id for subject_id, _ in wanted],
-            [str(category) for _, category in wanted],
+            "SELECT * FROM keys.provide(%b, %b, %b, %b, %b)",
+            Int4(self._keks.number),
+            [subject_id for subject_id, _ in names],
+            [str(category) for _, category in names],
             [offer and bytes.fromhex(offer[0].fingerprint) for offer in offers],
             [offer and offer[1] for offer in offers],
         )
-        offered = dict(zip(wanted, offers, strict=True))
+        offered = dict(zip(names, offers, strict=True))
         keys: dict[KeyName, DataKey | Erased] = {}
-        closed: list[tuple[KeyName, str, bytes]] = []
-        gone: list[KeyName] = []
+        closed: list[_Closed] = []
         marked: set[KeyName] = set()
-        for subject_id, text, erased, restricted, print_, box in rows:
+        present = self._keks.number
+        for present, subject_id, text, erased, restricted, print_, box, epoch in rows:  # noqa: B007
             name = (subject_id, CATEGORIES[text])
             offer = offered[name]
             if restricted:
                 marked.add(name)
             if erased:
                 keys[name] = Tombstone(name[1], print_ and print_.hex())
-            elif box is None:
-                gone.append(name)  # remembered from a transaction that was rolled back
             elif offer is not None and offer[1] == box:
                 keys[name] = offer[0]
-            else:
-                closed.append((name, print_.hex(), box))
+            elif box is not None:
+                closed.append(_Closed(name, print_.hex(), box, epoch))
         keys |= await self._open(closed)
-        if gone:
-            self._unwrapped.drop(gone)
-            keys |= await self.provide(gone, within=within)
-        return keys | {
-            name: replace(key, restricted=True)
-            for name, key in keys.items()
-            if name in marked and isinstance(key, DataKey)
-        }
+        for name in marked:
+            if isinstance(key := keys.get(name), DataKey):
+                keys[name] = replace(key, restricted=True)
+        return present, keys
 
     async def _offers(self, names: Sequence[KeyName]) -> list[tuple[DataKey, bytes] | None]:
         """A new key and its wrapped form for each name that is not known to have one.
@@ -109,65 +130,94 @@ class PostgresKeyRing:
             data_key_place(self._namespace, *name, key.fingerprint)
             for name, key in zip(compress(names, unknown), minted, strict=True)
         ]
-        wrapped = await self._kek.wrap([key.secret for key in minted], places)
+        wrapped = await self._keks.present.wrap([key.secret for key in minted], places)
         offers = zip(minted, wrapped, strict=True)
         return [next(offers) if it else None for it in unknown]
 
     async def fetch(self, names: Collection[KeyName]) -> Mapping[KeyName, DataKey | Erased | None]:
         """See the port. Raises `KeyLost` for a key that is stored and does not unwrap."""
         keys: dict[KeyName, DataKey | Erased | None] = dict.fromkeys(names)
-        if not keys:
-            return keys
+        wanted: Collection[KeyName] = keys.keys()
+        for _ in range(ATTEMPTS_MAX):
+            if not wanted:
+                return keys
+            oldest, found, closed = await self._fetched(wanted)
+            keys |= found
+            opened = await self._open(closed)
+            keys |= opened
+            wanted = [it.name for it in closed if it.name not in opened]
+            if wanted or oldest != self._keks.oldest:
+                await self._look()
+        raise _lost(next(iter(wanted)), "is wrapped under an epoch whose KEK is not to be had")
+
+    async def _fetched(
+        self, names: Collection[KeyName]
+    ) -> tuple[int, Mapping[KeyName, Tombstone], Sequence[_Closed]]:
+        """The earliest epoch that lives, tombstones, and keys as they are stored."""
         rows = await self._ask(
             "SELECT * FROM keys.fetch(%b, %b)",
-            [subject_id for subject_id, _ in keys],
-            [str(category) for _, category in keys],
+            [subject_id for subject_id, _ in names],
+            [str(category) for _, category in names],
         )
-        closed: list[tuple[KeyName, str, bytes]] = []
-        for subject_id, text, state, print_, box in rows:
+        oldest = self._keks.oldest
+        tombstones: dict[KeyName, Tombstone] = {}
+        closed: list[_Closed] = []
+        for oldest, subject_id, text, state, print_, box, epoch in rows:  # noqa: B007
             name = (subject_id, CATEGORIES[text])
             if state == KeyState.ERASED:
-                keys[name] = Tombstone(name[1], print_ and print_.hex())
+                tombstones[name] = Tombstone(name[1], print_ and print_.hex())
                 self._unwrapped.drop([name])
             else:
-                closed.append((name, print_.hex(), box))
-        return keys | await self._open(closed)
+                closed.append(_Closed(name, print_.hex(), box, epoch))
+        return oldest, tombstones, closed
 
-    async def _open(self, closed: Sequence[tuple[KeyName, str, bytes]]) -> dict[KeyName, DataKey]:
+    async def _open(self, closed: Sequence[_Closed]) -> dict[KeyName, DataKey]:
+        """The keys in clear, but for those whose epoch's KEK is not known to this process."""
         keys: dict[KeyName, DataKey] = {}
-        unknown: list[tuple[KeyName, str, bytes]] = []
-        for name, print_, box in closed:
-            key = self._unwrapped.get(name, box)
+        unknown: list[_Closed] = []
+        for it in closed:
+            key = self._unwrapped.get(it.name, it.wrapped)
             if key is None:
-                unknown.append((name, print_, box))
+                unknown.append(it)
             else:
-                keys[name] = key
-        for (name, _, box), key in zip(unknown, await self._unwrap(unknown), strict=True):
+                keys[it.name] = key
+        for it, key in await self._unwrap(unknown):
             if key is None:
-                raise _lost(name, "does not unwrap under this KEK")
-            self._unwrapped.put(name, box, key)
-            keys[name] = key
+                raise _lost(it.name, "does not unwrap under its KEK")
+            self._unwrapped.put(it.name, it.wrapped, key)
+            keys[it.name] = key
         return keys
 
-    async def _unwrap(self, closed: Sequence[tuple[KeyName, str, bytes]]) -> list[DataKey | None]:
-        places = [data_key_place(self._namespace, *name, print_) for name, print_, _ in closed]
-        opened = await self._kek.unwrap([box for _, _, box in closed], places)
-        return [
-            DataKey(print_, secret) if secret is not None and fingerprint(secret) == print_ else None
-            for (_, print_, _), secret in zip(closed, opened, strict=True)
-        ]
+    async def _unwrap(self, closed: Iterable[_Closed]) -> list[tuple[_Closed, DataKey | None]]:
+        """Those whose epoch's KEK is known, each with its key; None where it does not unwrap."""
+        groups: dict[int, list[_Closed]] = {}
+        for it in closed:
+            groups.setdefault(it.epoch, []).append(it)
+        unwrapped: list[tuple[_Closed, DataKey | None]] = []
+        for epoch, group in groups.items():
+            if (kek := self._keks.of(epoch)) is not None:
+                places = [data_key_place(self._namespace, *it.name, it.fingerprint) for it in group]
+                secrets = await kek.unwrap([it.wrapped for it in group], places)
+                unwrapped += zip(group, map(_key, group, secrets), strict=True)
+        return unwrapped
 
     async def states(self, subject_id: UUID) -> Mapping[Category, KeyState]:
-        """Lost is a key that is stored as active and does not unwrap."""
-        states = dict.fromkeys(Category, KeyState.NEVER)
-        closed: list[tuple[KeyName, str, bytes]] = []
-        for text, state, print_, box in await self._ask("SELECT * FROM keys.of_subject(%b)", subject_id):
-            states[CATEGORIES[text]] = KeyState(state)
-            if state == KeyState.ACTIVE:
-                closed.append(((subject_id, CATEGORIES[text]), print_.hex(), box))
-        for ((_, category), _, _), key in zip(closed, await self._unwrap(closed), strict=True):
-            if key is None:
-                states[category] = KeyState.LOST
+        """Lost is a key that is stored as active and does not unwrap, or whose epoch's KEK is gone."""
+        for _ in range(ATTEMPTS_MAX):
+            states = dict.fromkeys(Category, KeyState.NEVER)
+            closed: list[_Closed] = []
+            rows = await self._ask("SELECT * FROM keys.of_subject(%b)", subject_id)
+            for text, state, print_, box, epoch in rows:
+                states[CATEGORIES[text]] = KeyState(state)
+                if state == KeyState.ACTIVE:
+                    closed.append(_Closed((subject_id, CATEGORIES[text]), print_.hex(), box, epoch))
+            opened = {it.name: key for it, key in await self._unwrap(closed)}
+            if len(opened) == len(closed):
+                break
+            await self._look()
+        for it in closed:
+            if opened.get(it.name) is None:
+                states[it.name[1]] = KeyState.LOST
         return states
 
     async def erased(self, subject_ids: Collection[UUID]) -> Set[UUID]:
@@ -220,19 +270,38 @@ class PostgresKeyRing:
         rows = await self._ask("SELECT * FROM keys.counts()")
         return {(CATEGORIES[text], KeyState(state)): number for text, state, number in rows}
 
+    async def unsealed(self, subject_ids: Collection[UUID]) -> Set[KeyName]:
+        """Erased keys that an old copy of the key store may still hold under a KEK that exists."""
+        rows = await self._ask("SELECT * FROM keys.unsealed(%b)", list(subject_ids))
+        return {(subject_id, CATEGORIES[text]) for subject_id, text in rows}
+
     async def system_key(self, name: str) -> DataKey:
         """The system's own key of this name, minted at first use."""
         offer = mint()
         place = system_key_place(self._namespace, name, offer.fingerprint)
-        [wrapped] = await self._kek.wrap([offer.secret], [place])
-        offered = bytes.fromhex(offer.fingerprint)
-        rows = await self._ask("SELECT * FROM keys.provide_system_key(%b, %b, %b)", name, offered, wrapped)
-        [(print_, box)] = rows
-        place = system_key_place(self._namespace, name, print_.hex())
-        [secret] = await self._kek.unwrap([box], [place])
-        if secret is None or fingerprint(secret) != print_.hex():
-            raise KeyLost(f"the system key {name!r} does not unwrap under this KEK")
-        return DataKey(print_.hex(), secret)
+        for _ in range(ATTEMPTS_MAX):
+            [wrapped] = await self._keks.present.wrap([offer.secret], [place])
+            rows = await self._ask(
+                "SELECT * FROM keys.provide_system_key(%b, %b, %b, %b)",
+                name,
+                Int4(self._keks.number),
+                bytes.fromhex(offer.fingerprint),
+                wrapped,
+            )
+            for print_, box, epoch in rows:
+                if (kek := self._keks.of(epoch)) is not None:
+                    stored_at = system_key_place(self._namespace, name, print_.hex())
+                    [secret] = await kek.unwrap([box], [stored_at])
+                    if secret is None or fingerprint(secret) != print_.hex():
+                        raise KeyLost(f"the system key {name!r} does not unwrap under its KEK")
+                    return DataKey(print_.hex(), secret)
+            await self._look()
+        raise KeyLost(f"the system key {name!r} is wrapped under an epoch whose KEK is not to be had")
+
+    async def _look(self) -> None:
+        with unavailable_on_outage():
+            async with self._pool.connection() as connection:
+                await self._keks.look(connection)
 
     async def _ask(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
         with unavailable_on_outage():
@@ -246,46 +315,12 @@ async def _rows(connection: AsyncConnection[Any], query: str, *values: Any) -> l
         return await cursor.fetchall()
 
 
+def _key(closed: _Closed, secret: bytes | None) -> DataKey | None:
+    """The fingerprint commits to the key: another secret is none."""
+    if secret is None or fingerprint(secret) != closed.fingerprint:
+        return None
+    return DataKey(closed.fingerprint, secret)
+
+
 def _lost(name: KeyName, how: str) -> KeyLost:
     return KeyLost(f"the {name[1]} key of subject {name[0]} {how}")
-
-
-class _Unwrapped:
-    """Unwrapped keys by name, each with the wrapped form it came from; the oldest go first."""
-
-    def __init__(self, seconds: float, now: Callable[[], float] = time.monotonic) -> None:
-        self._seconds = seconds
-        self._now = now
-        self._keys: dict[KeyName, tuple[float, bytes, DataKey]] = {}
-        self._sweep: asyncio.TimerHandle | None = None
-
-    def __contains__(self, name: KeyName) -> bool:
-        return name in self._keys
-
-    def get(self, name: KeyName, wrapped: bytes) -> DataKey | None:
-        kept = self._keys.get(name)
-        return kept[2] if kept is not None and kept[1] == wrapped and kept[0] > self._now() else None
-
-    def put(self, name: KeyName, wrapped: bytes, key: DataKey) -> None:
-        self._keys.pop(name, None)
-        if len(self._keys) >= CACHED_KEYS_MAX:
-            del self._keys[next(iter(self._keys))]
-        self._keys[name] = (self._now() + self._seconds, wrapped, key)
-        if self._sweep is None:
-            self._sweep = asyncio.get_running_loop().call_later(self._seconds, self._forget)
-
-    def drop(self, names: Iterable[KeyName]) -> None:
-        for name in names:
-            self._keys.pop(name, None)
-
-    def _forget(self) -> None:
-        """Time is up also for a key that nobody asks for again."""
-        self._sweep = None
-        now = self._now()
-        while self._keys:
-            name = next(iter(self._keys))
-            rest = self._keys[name][0] - now
-            if rest > 0:
-                self._sweep = asyncio.get_running_loop().call_later(rest, self._forget)
-                return
-            del self._keys[name]

@@ -10,79 +10,94 @@ from psycopg.errors import InvalidSchemaName, UndefinedFunction, UndefinedTable
 from psycopg_pool import AsyncConnectionPool
 
 from infra import json
-from infra.kek import KekUnusable, KeyEncryptionKey, KeyStoreUnfit, canary_place, open_kek
+from infra.kek import KekPlace, KeyEncryptionKey, KeyStoreUnfit, canary_place, open_keks
 from infra.outage import unavailable_on_outage
-from infra.postgres.keyring import CACHED_SECONDS_MAX, PostgresKeyRing
+from infra.postgres.epochs import LivingKeks
+from infra.postgres.keyring import PostgresKeyRing
+from infra.postgres.unwrapped import CACHED_SECONDS_MAX
 
 Pool = AsyncConnectionPool[AsyncConnection[Any]]
 CANARY = b"the key-encryption key of this key store opens this"
 WITNESSES_MAX = 200
 
 
-@dataclass(frozen=True, slots=True)
-class Identity:
-    """Whose key store it is, as it says itself."""
-
-    namespace: str
-    kek_id: str
-    canary: bytes
-
-
 async def open_key_ring(
-    pool: Pool, *, kek_reference: str, namespace: str, cache_seconds: float = CACHED_SECONDS_MAX
+    pool: Pool,
+    *,
+    kek_reference: str,
+    namespace: str,
+    cache_seconds: float = CACHED_SECONDS_MAX,
+    vault_token: str | None = None,
+) -> PostgresKeyRing:
+    """As `key_ring_at`, of the KEKs that the reference names."""
+    keks = open_keks(kek_reference, vault_token=vault_token)
+    return await key_ring_at(pool, keks, namespace=namespace, cache_seconds=cache_seconds)
+
+
+async def key_ring_at(
+    pool: Pool, place: KekPlace, *, namespace: str, cache_seconds: float = CACHED_SECONDS_MAX
 ) -> PostgresKeyRing:
     """The namespace's key ring. Only for a new namespace, whose log is empty, is one founded and a KEK made.
 
     Raises `KeyStoreUnfit` where the key store is missing, emptied, another namespace's, or wrapped under
     another KEK, and `KekUnusable` where the KEK cannot be had: never is such a store asked about a key.
     """
+    keks = LivingKeks(place)
     with unavailable_on_outage():
         async with pool.connection() as connection:
             # In this order: another process may found the store and write, between the two.
             events = await _first_and_last(connection)
-            identity = await _identity(connection)
-            if identity is None:
+            owner = await _owner(connection)
+            if owner is None:
                 if events:
                     raise KeyStoreUnfit(
                         "the key store is empty, though the log is not: restore the key store"
                     )
-                identity, kek = await _found(connection, kek_reference, namespace)
-            else:
-                kek = open_kek(kek_reference, create=False)
-            await _check(identity, kek, namespace)
+                owner = await _found(connection, place, namespace)
+            if owner != namespace:
+                raise KeyStoreUnfit(f"the key store is of the namespace {owner!r}, not {namespace!r}")
+            await keks.look(connection)
+            await _check_canaries(keks, namespace)
             await _check_witnesses(connection, _boxes(events))
-    return PostgresKeyRing(pool, kek, namespace, cache_seconds=cache_seconds)
+    return PostgresKeyRing(pool, keks, namespace, cache_seconds=cache_seconds)
 
 
-async def _identity(connection: AsyncConnection[Any]) -> Identity | None:
+async def canary_of(kek: KeyEncryptionKey, namespace: str) -> bytes:
+    """A value that this KEK opens, and no other, in this namespace."""
+    [canary] = await kek.wrap([CANARY], [canary_place(namespace)])
+    return canary
+
+
+async def opens_canary(kek: KeyEncryptionKey, canary: bytes, namespace: str) -> bool:
+    """Whether this is the KEK that the canary was made with."""
+    return list(await kek.unwrap([canary], [canary_place(namespace)])) == [CANARY]
+
+
+async def _owner(connection: AsyncConnection[Any]) -> str | None:
     try:
         row = await (await connection.execute("SELECT * FROM keys.identity()")).fetchone()
     except (InvalidSchemaName, UndefinedFunction, UndefinedTable):
         raise KeyStoreUnfit(
             "the key store is missing: the schema keys is not whole in this database"
         ) from None
-    return None if row is None else Identity(*row)
+    return None if row is None else str(row[0])
 
 
-async def _found(
-    connection: AsyncConnection[Any], kek_reference: str, namespace: str
-) -> tuple[Identity, KeyEncryptionKey]:
-    kek = open_kek(kek_reference, create=True)
-    [canary] = await kek.wrap([CANARY], [canary_place(namespace)])
+async def _found(connection: AsyncConnection[Any], place: KekPlace, namespace: str) -> str:
+    kek = await place.found()
+    canary = await canary_of(kek, namespace)
     await connection.execute("SELECT keys.found(%s, %s, %s)", (namespace, kek.id, canary))
-    founded = await _identity(connection)  # another process may have been first
-    if founded is None:
+    owner = await _owner(connection)  # another process may have been first
+    if owner is None:
         raise KeyStoreUnfit("the key store does not keep what is written to it")
-    return founded, kek
+    return owner
 
 
-async def _check(identity: Identity, kek: KeyEncryptionKey, namespace: str) -> None:
-    if identity.namespace != namespace:
-        raise KeyStoreUnfit(f"the key store is of the namespace {identity.namespace!r}, not {namespace!r}")
-    if kek.id != identity.kek_id:
-        raise KekUnusable(f"the KEK is {kek.id}, but the key store is wrapped under {identity.kek_id}")
-    if await kek.unwrap([identity.canary], [canary_place(namespace)]) != [CANARY]:
-        raise KeyStoreUnfit(f"the key store's check value does not open under {kek.id}: it was changed")
+async def _check_canaries(keks: LivingKeks, namespace: str) -> None:
+    for epoch in keks.epochs:
+        kek = keks.of(epoch.number)
+        if kek is not None and not await opens_canary(kek, epoch.canary, namespace):
+            raise KeyStoreUnfit(f"the key store's check value does not open under {kek.id}: it was changed")
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,10 +8,11 @@ from uuid import UUID, uuid4
 import pytest
 
 from domain.model import Category, Erased
-from infra.kek import FileKek, fingerprint
+from infra.kek import fingerprint
+from infra.memory.kek import MemoryKekPlace
 from infra.memory.keyring import MemoryKeyRing
 from infra.postgres.database import open_pool
-from infra.postgres.keyring import PostgresKeyRing
+from infra.postgres.keystore import key_ring_at
 from services.ports import (
     DataKey,
     KeyName,
@@ -24,7 +25,6 @@ from services.ports import (
 )
 
 NAMESPACE = "main"
-KEK = FileKek(bytes(32))
 
 
 class Ring(KeyRing, KeyShredder, SubjectMarks, Protocol):
@@ -66,7 +66,7 @@ async def case(url: str | None) -> AsyncIterator[Case]:
         return
     pool = await open_pool(url, size=4)
     try:
-        yield Case(PostgresKeyRing(pool, KEK, NAMESPACE), pool)
+        yield Case(await key_ring_at(pool, MemoryKekPlace(), namespace=NAMESPACE), pool)
     finally:
         await pool.close()
 

@@ -18,12 +18,14 @@ from infra.eventstore.erasurejournal import PostgresErasureJournal
 from infra.eventstore.mapper import EventMapper
 from infra.eventstore.store import PostgresEventStore
 from infra.eventstore.unsealer import BoxUnsealer
-from infra.kek import FileKek, KeyEncryptionKey
+from infra.kek import FileKek, KekPlace
 from infra.ledgerkeeping import KeptLedger, open_ledger
+from infra.memory.kek import MemoryKekPlace
 from infra.memory.ledger import MemoryLedger
 from infra.postgres.database import open_pool
 from infra.postgres.indexpurger import PostgresIndexPurger
 from infra.postgres.keyring import PostgresKeyRing
+from infra.postgres.keystore import key_ring_at
 from services.application import Application
 from services.customers import Customers
 from services.erasures import Erasures
@@ -95,13 +97,13 @@ async def sealed_log(
     url: str,
     *,
     size: int = 8,
-    kek: KeyEncryptionKey = KEK,
+    keks: KekPlace | None = None,
     bent: Callable[[PostgresKeyRing], KeyRing] = lambda ring: ring,
     ledger: Path | None = None,
 ) -> AsyncIterator[SealedLog]:
     """Opened on a migrated database. `bent` may put something between the log and its key ring."""
     pool = await open_pool(url, size=size)
-    ring = PostgresKeyRing(pool, kek, NAMESPACE)
+    ring = await key_ring_at(pool, keks or MemoryKekPlace(KEK), namespace=NAMESPACE)
     mapper = EventMapper(NAMESPACE)
     appender = Appender(pool, mapper, bent(ring), WallClock())
     application = Application(PostgresEventStore(pool, mapper, appender), WallClock())

@@ -1,5 +1,6 @@
 """Row 23: a key store that is missing, emptied, another's, or under another KEK. Loud, and never "erased"."""
 
+from base64 import b64encode
 from collections.abc import Callable
 from pathlib import Path
 from uuid import UUID, uuid4
@@ -9,11 +10,15 @@ import pytest
 
 from domain.customer.events import CustomerRegistered
 from domain.model import Category, Erased, Sealed
-from infra.kek import FileKek, KekUnusable, KeyStoreUnfit, open_kek
+from infra.eventstore.unsealer import BoxUnsealer
+from infra.kek import FileKek, KekUnusable, KeyStoreUnfit, open_keks
+from infra.memory.kek import MemoryKekPlace
 from infra.postgres.database import open_pool
+from infra.postgres.epochs import LivingKeks
+from infra.postgres.keyring import PostgresKeyRing
 from infra.postgres.keystore import open_key_ring
 from services.ports import KeyLost, KeyState
-from tests.faults.sealed_log import SealedLog, sealed_log
+from tests.faults.sealed_log import KEK, NAMESPACE, SealedLog, sealed_log
 
 
 class Site:
@@ -36,7 +41,7 @@ class Site:
             await pool.close()
 
     async def write(self) -> tuple[UUID, Sealed]:
-        async with sealed_log(self.url, kek=open_kek(self.reference, create=False)) as log:
+        async with sealed_log(self.url, keks=open_keks(self.reference)) as log:
             subject_id = uuid4()
             return subject_id, await name_of(log, await log.register(subject_id))
 
@@ -61,8 +66,8 @@ async def site(database_url: str, tmp_path: Path) -> Site:
 
 
 def another_kek(site: Site) -> None:
-    site.kek_file.unlink()
-    open_kek(site.reference, create=True)
+    secret = bytes([7] * 32)
+    site.kek_file.write_text(f"lethe-kek-1:{b64encode(secret).decode()}\n")
 
 
 def without(statement: str) -> Callable[[Site], None]:
@@ -73,16 +78,17 @@ FAULTS: list[tuple[str, Callable[[Site], None], type[Exception], str]] = [
     ("the schema is gone", without("DROP SCHEMA keys CASCADE"), KeyStoreUnfit, "missing"),
     (
         "the tables are gone",
-        without("DROP TABLE keys.meta, keys.subjects, keys.data_keys"),
+        without("DROP TABLE keys.meta, keys.epochs, keys.subjects, keys.data_keys CASCADE"),
         KeyStoreUnfit,
         "missing",
     ),
     (
         "it is empty",
-        without("TRUNCATE keys.meta, keys.subjects, keys.data_keys, keys.system_keys"),
+        without("TRUNCATE keys.meta, keys.epochs, keys.subjects, keys.data_keys, keys.system_keys"),
         KeyStoreUnfit,
         "empty",
     ),
+    ("its epochs are gone", without("TRUNCATE keys.epochs"), KeyStoreUnfit, "names no epoch"),
     ("it has lost its keys", without("TRUNCATE keys.subjects, keys.data_keys"), KeyStoreUnfit, "not know"),
     (
         "its keys are others of the same names",
@@ -98,7 +104,7 @@ FAULTS: list[tuple[str, Callable[[Site], None], type[Exception], str]] = [
     ),
     (
         "its canary was changed",
-        without("UPDATE keys.meta SET canary = sha256(canary)"),
+        without("UPDATE keys.epochs SET canary = sha256(canary)"),
         KeyStoreUnfit,
         "does not open under",
     ),
@@ -108,7 +114,7 @@ FAULTS: list[tuple[str, Callable[[Site], None], type[Exception], str]] = [
         KeyStoreUnfit,
         "position 1 is not in the stored form",
     ),
-    ("it names another KEK", without("UPDATE keys.meta SET kek_id = 'x'"), KekUnusable, "wrapped under"),
+    ("it names another KEK", without("UPDATE keys.epochs SET kek_id = 'x'"), KekUnusable, "wrapped under"),
     ("the KEK is another one", another_kek, KekUnusable, "wrapped under"),
     ("the KEK file is gone", lambda site: site.kek_file.unlink(), KekUnusable, "missing"),
     (
@@ -192,10 +198,15 @@ async def test_under_another_kek_a_key_is_lost_and_no_new_one_is_minted(database
     async with sealed_log(database_url) as log:
         id = await log.register(subject_id)
         name = await name_of(log, id)
-    async with sealed_log(database_url, kek=FileKek(bytes([7] * 32))) as log:
+    async with sealed_log(database_url) as log, log.pool.connection() as connection:
+        impostor = FileKek(bytes([7] * 32))
+        impostor.id = KEK.id
+        keks = LivingKeks(MemoryKekPlace(impostor))
+        await keks.look(connection)
+        ring = PostgresKeyRing(log.pool, keks, NAMESPACE)
         with pytest.raises(KeyLost):
-            await log.unsealer.open([name])
-        async with log.pool.connection() as connection, connection.transaction():
+            await BoxUnsealer(ring, NAMESPACE).open([name])
+        async with connection.transaction():
             with pytest.raises(KeyLost):
-                await log.ring.provide([(subject_id, Category.IDENTITY)], within=connection)
-        assert (await log.ring.states(subject_id))[Category.IDENTITY] is KeyState.LOST
+                await ring.provide([(subject_id, Category.IDENTITY)], within=connection)
+        assert (await ring.states(subject_id))[Category.IDENTITY] is KeyState.LOST

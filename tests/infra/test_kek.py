@@ -1,35 +1,58 @@
-"""The key-encryption key: in a file of its own, made once, and every way in which it can be wrong."""
+"""Key-encryption keys: in a file of their own, made once, and every way in which it can be wrong."""
 
+import asyncio
 import hashlib
+import os
 import stat
-from concurrent.futures import ThreadPoolExecutor
+from base64 import b64encode
 from pathlib import Path
 from uuid import UUID, uuid4
 
 import pytest
 
 from domain.model import Category
-from infra.kek import FileKek, KekUnusable, data_key_place, fingerprint, mint, open_kek, system_key_place
+from infra.kek import (
+    FileKek,
+    FileKekPlace,
+    KekUnusable,
+    data_key_place,
+    fingerprint,
+    mint,
+    open_keks,
+    system_key_place,
+)
 
 
-def test_a_new_kek_is_a_file_that_only_its_owner_reads(tmp_path: Path) -> None:
+async def test_a_new_kek_is_a_file_that_only_its_owner_reads(tmp_path: Path) -> None:
     path = tmp_path / "keys" / "kek"
-    kek = open_kek(f"file:{path}", create=True)
+    kek = await open_keks(f"file:{path}").found()
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    assert open_kek(f"file:{path}", create=False).id == kek.id
-    assert list(path.parent.iterdir()) == [path]
+    assert list(await open_keks(f"file:{path}").all()) == [kek.id]
+    assert names_in(path.parent) == ["kek"]
 
 
-def test_an_existing_kek_is_never_made_anew(tmp_path: Path) -> None:
-    reference = f"file:{tmp_path / 'kek'}"
-    assert open_kek(reference, create=True).id == open_kek(reference, create=True).id
+async def test_an_existing_kek_is_never_made_anew(tmp_path: Path) -> None:
+    place = FileKekPlace(tmp_path / "kek")
+    first = await place.found()
+    assert (await place.found()).id == first.id
+    second = await place.add()
+    assert (await place.found()).id == second.id
 
 
-def test_processes_that_start_at_once_end_up_with_one_kek(tmp_path: Path) -> None:
-    reference = f"file:{tmp_path / 'kek'}"
-    with ThreadPoolExecutor(16) as threads:
-        ids = {kek.id for kek in threads.map(lambda _: open_kek(reference, create=True), range(64))}
-    assert len(ids) == 1
+async def test_processes_that_start_at_once_end_up_with_one_kek(tmp_path: Path) -> None:
+    def start(number: int) -> str:
+        return asyncio.run(FileKekPlace(tmp_path / "kek").found()).id
+
+    ids = await asyncio.gather(*(asyncio.to_thread(start, number) for number in range(64)))
+    assert len(set(ids)) == 1
+
+
+def names_in(folder: Path) -> list[str]:
+    return [path.name for path in folder.iterdir()]
+
+
+def line(secret: bytes) -> str:
+    return f"lethe-kek-1:{b64encode(secret).decode()}\n"
 
 
 @pytest.mark.parametrize(
@@ -40,10 +63,12 @@ def test_processes_that_start_at_once_end_up_with_one_kek(tmp_path: Path) -> Non
         ("lethe-kek-1:AAAA\n", 0o600, "holds no KEK"),
         ("lethe-kek-1:" + "*" * 44, 0o600, "holds no KEK"),
         ("A" * 43 + "=", 0o600, "holds no KEK"),
-        ("lethe-kek-1:" + "A" * 43 + "=\n", 0o644, "open to others"),
+        (line(bytes(32)) + "\n" + line(bytes(32)), 0o600, "holds no KEK"),
+        (line(bytes(32)) + "lethe-kek-1:AAAA\n", 0o600, "holds no KEK"),
+        (line(bytes(32)), 0o644, "open to others"),
     ],
 )
-def test_a_kek_file_that_is_not_right_is_said_in_one_line(
+async def test_a_kek_file_that_is_not_right_is_said_in_one_line(
     tmp_path: Path, content: str | None, mode: int, words: str
 ) -> None:
     path = tmp_path / "kek"
@@ -51,20 +76,108 @@ def test_a_kek_file_that_is_not_right_is_said_in_one_line(
         path.write_text(content)
         path.chmod(mode)
     with pytest.raises(KekUnusable, match=words) as refusal:
-        open_kek(f"file:{path}", create=False)
+        await open_keks(f"file:{path}").all()
     assert "\n" not in str(refusal.value)
     assert "AAAA" not in str(refusal.value)
 
 
-def test_a_folder_in_place_of_the_file_is_said_in_one_line(tmp_path: Path) -> None:
+async def test_a_folder_in_place_of_the_file_is_said_in_one_line(tmp_path: Path) -> None:
     with pytest.raises(KekUnusable, match="cannot be used"):
-        open_kek(f"file:{tmp_path}", create=False)
+        await open_keks(f"file:{tmp_path}").all()
 
 
-@pytest.mark.parametrize("reference", ["vault:transit/lethe", "kms:alias/lethe", "file:", "", "kek"])
+@pytest.mark.parametrize(
+    "reference",
+    [
+        "kms:alias/lethe",
+        "file:",
+        "",
+        "kek",
+        "vault:",
+        "vault:transit/lethe",
+        "vault:https://vault:8200/lethe",
+        "vault:https://user:secret@vault:8200/transit/lethe",
+    ],
+)
 def test_a_reference_without_an_adapter_is_refused(reference: str) -> None:
-    with pytest.raises(KekUnusable, match="no adapter"):
-        open_kek(reference, create=True)
+    with pytest.raises(KekUnusable, match="no adapter") as refusal:
+        open_keks(reference)
+    assert "secret" not in str(refusal.value)
+
+
+def test_a_kek_in_vault_needs_a_token() -> None:
+    with pytest.raises(KekUnusable, match="LETHE_VAULT_TOKEN"):
+        open_keks("vault:https://vault:8200/transit/lethe")
+
+
+async def test_a_destroyed_kek_is_in_no_file_any_more(tmp_path: Path) -> None:
+    path = tmp_path / "kek"
+    place = FileKekPlace(path)
+    first = await place.found()
+    [kept_line] = path.read_text().splitlines()
+    second = await place.add()
+    # As if a rotation had been killed in the middle: files that hold KEKs under names of no use.
+    for name in (".kek-next-x", ".kek-first-x"):
+        (tmp_path / name).write_bytes(path.read_bytes())
+    inode = path.open("rb")
+
+    for _ in range(2):
+        await place.destroy(first.id)
+
+    assert list(await place.all()) == [second.id]
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert names_in(tmp_path) == ["kek"]
+    assert kept_line.encode() not in path.read_bytes()
+    with inode:
+        assert set(inode.read()) == {0}, "the replaced file's bytes are overwritten"
+
+
+async def test_a_first_file_with_two_names_survives_the_sweep(tmp_path: Path) -> None:
+    """Killed between the two names of a new file: they are one file."""
+    path = tmp_path / "kek"
+    place = FileKekPlace(path)
+    first = await place.found()
+    os.link(path, tmp_path / ".kek-first-x")
+    await place.add()
+    assert first.id in await place.all()
+    assert names_in(tmp_path) == ["kek"]
+
+
+async def test_a_link_to_the_file_stays_a_link(tmp_path: Path) -> None:
+    (tmp_path / "secrets").mkdir()
+    link = tmp_path / "kek"
+    link.symlink_to(tmp_path / "secrets" / "kek")
+    place = FileKekPlace(link)
+    await place.found()
+    await place.add()
+    assert link.is_symlink()
+    assert len(await place.all()) == 2
+
+
+async def test_who_reads_while_the_file_is_replaced_finds_a_kek(tmp_path: Path) -> None:
+    path = tmp_path / "kek"
+    await FileKekPlace(path).found()
+    done = False
+
+    def read() -> int:
+        number = 0
+        while not done:
+            assert asyncio.run(FileKekPlace(path).all())
+            number += 1
+        return number
+
+    readers = [asyncio.create_task(asyncio.to_thread(read)) for _ in range(2)]
+    place = FileKekPlace(path)
+    for _ in range(30):
+        oldest = next(iter(await place.all()))
+        await asyncio.to_thread(asyncio.run, _turn(place, oldest))
+    done = True
+    assert min(await asyncio.gather(*readers)) > 10
+
+
+async def _turn(place: FileKekPlace, oldest: str) -> None:
+    await place.add()
+    await place.destroy(oldest)
 
 
 async def test_a_wrapped_key_unwraps_in_its_own_place_only() -> None:

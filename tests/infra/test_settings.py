@@ -50,7 +50,9 @@ def test_an_unknown_variable_is_refused_by_name(monkeypatch: pytest.MonkeyPatch)
         ("NAMESPACE", "Main Street", "pattern"),
         ("DATABASE_URL", "mysql://x", "postgresql://"),
         ("ADMIN_TOKEN", "short", "32"),
-        ("KEK", "vault:transit/lethe", "no other key store"),
+        ("KEK", "vault:transit/lethe", "vault:https://HOST:PORT/MOUNT/KEY"),
+        ("KEK", "vault:http://elsewhere:8200/transit/lethe", "vault:https://HOST:PORT/MOUNT/KEY"),
+        ("KEK_EPOCH_DAYS", "-1", "greater than or equal to 0"),
         ("KEY_CACHE_SECONDS", "61", "60"),
     ],
 )

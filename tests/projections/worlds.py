@@ -25,11 +25,12 @@ from infra.kafka.record import topics
 from infra.kafka.relay import Relay
 from infra.kek import FileKek, mint
 from infra.memory.eventstore import MemoryEventStore
+from infra.memory.kek import MemoryKekPlace
 from infra.memory.keyring import MemoryKeyRing
 from infra.memory.views import MemoryViews
 from infra.postgres.database import Pool, open_pool
 from infra.postgres.indexpurger import PostgresIndexPurger
-from infra.postgres.keyring import PostgresKeyRing
+from infra.postgres.keystore import key_ring_at
 from infra.postgres.relay_lease import PostgresRelayLease
 from infra.postgres.views.store import PostgresViewStore
 from infra.postgres.views.views import PostgresViews
@@ -212,7 +213,7 @@ async def kafka_world(url: str, broker: LocalBroker) -> AsyncIterator[World]:
 async def _in_postgres(url: str) -> AsyncIterator[World]:
     pool = await open_pool(url, size=10)
     clock, mapper = TestClock(), EventMapper(NAMESPACE)
-    ring = PostgresKeyRing(pool, FileKek(bytes(32)), NAMESPACE)
+    ring = await key_ring_at(pool, MemoryKekPlace(FileKek(bytes(32))), namespace=NAMESPACE)
     reader = FencedReader(pool)
     appender = Appender(pool, mapper, ring, clock, stored=reader.wake)
     unsealer, blind = BoxUnsealer(ring, NAMESPACE), HmacBlindIndex(mint())
