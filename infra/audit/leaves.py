@@ -1,7 +1,7 @@
 """What the trees are made of: the leaves of the event log and of the access log, and how they are read.
 
-Both are read as PostgreSQL sends them, in its binary form, and hashed without making objects of them: a leaf is
-made of the very bytes that are stored.
+Both are read as PostgreSQL sends them, in its binary form, and hashed without making objects of them: a leaf
+is made of the very bytes that are stored.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""A tree's hashes in tiles of 256, as C2SP's tlog-tiles lays them out: where each hash is, and how they grow."""
+"""A tree's hashes in tiles of 256, as C2SP's tlog-tiles lays them out: where a hash is, how they grow."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
