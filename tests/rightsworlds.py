@@ -91,7 +91,8 @@ class RightsWorld:
             "purpose": "orders",
             "name": "Ann",
         }
-        await self.customers.register(id=id, subject_id=subject_id, context=self.command(), **usual | facts)
+        given = {"context": self.command()} | usual | facts
+        await self.customers.register(id=id, subject_id=subject_id, **given)
         return subject_id, id
 
     async def note(self, customer_id: UUID, *, ground: Ground | None = None) -> None:
