@@ -1,5 +1,6 @@
 """Data subjects over HTTP: what is held about a person."""
 
+from datetime import date
 from typing import Annotated
 from uuid import UUID
 
@@ -7,17 +8,20 @@ from fastapi import APIRouter, Path, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from domain.model import Category
+from domain.privacyrequest.terms import RequestKind, RequestState
 from infra.http.auth import Reader
 from infra.http.dependencies import Door
 from infra.http.errors import READ_REFUSALS, NotFound, documented
 from infra.http.reading import ReadQuery, wait_for
 from infra.http.records import ErasureRecord
 from infra.http.values import Moment
+from projections.privacy import PrivacyRequestFilter
 from projections.rights import HoldFilter
 from services.ports import NOTHING_STANDS, KeyState
 
 router = APIRouter(tags=["subjects"])
 HOLDS_MAX = 1_000
+REQUESTS_MAX = 1_000
 SubjectId = Annotated[UUID, Path(description="The data subject's id.")]
 
 
@@ -41,6 +45,17 @@ class HoldLink(BaseModel):
     placed_at: Moment
 
 
+class PrivacyRequestLink(BaseModel):
+    """A request by which the subject exercised a right."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    id: UUID
+    kind: RequestKind
+    state: RequestState
+    due_on: date
+
+
 class SubjectRecord(BaseModel):
     """What is held about a person: under which keys, in which records, and what was asked to be erased."""
 
@@ -53,6 +68,7 @@ class SubjectRecord(BaseModel):
     )
     records: list[SubjectRecordLink]
     erasures: list[ErasureRecord]
+    privacy_requests: list[PrivacyRequestLink]
     holds: list[HoldLink] = Field(description="The legal holds that cover them, as far as the views show.")
 
 
@@ -60,13 +76,15 @@ class SubjectRecord(BaseModel):
 async def read_subject(
     id: SubjectId, door: Door, token: Reader, query: Annotated[ReadQuery, Query()]
 ) -> SubjectRecord:
-    """What is held about a person, without any of it: key states, records, erasures. The erased stay here."""
+    """What is held about a person, without any of it: keys, records, requests. The erased stay here."""
     await wait_for(door, query)
     view = await door.subjects.view(id)
     if view is None:
         raise NotFound
     standing = (await door.ring.standings([id])).get(id, NOTHING_STANDS)
     holds = await door.views.rights.list_holds(HoldFilter(covers=id), limit=HOLDS_MAX)
+    asked = PrivacyRequestFilter(subject_id=id)
+    requests = await door.views.privacy.list_requests(asked, at=door.clock.now(), limit=REQUESTS_MAX)
     return SubjectRecord(
         id=id,
         erased=view.erased,
@@ -75,5 +93,6 @@ async def read_subject(
         keys=dict(view.keys),
         records=[SubjectRecordLink.model_validate(record) for record in view.records],
         erasures=[ErasureRecord.of(row) for row in view.erasures],
+        privacy_requests=[PrivacyRequestLink.model_validate(row) for row in requests],
         holds=[HoldLink.model_validate(row) for row in holds],
     )

@@ -56,6 +56,9 @@ def test_a_request_is_received_and_has_a_deadline(api: httpx.Client, ask: Ask, s
     request = seen(api, ask("access", received_on="2026-01-31"))
     assert (request["subject_id"], request["state"], request["text"]) == (subject, "open", "Please, Maya.")
     assert (request["received_on"], request["due_on"]) == ("2026-01-31", "2026-03-02")
+    assert api.get(f"/v1/subjects/{subject}").json()["privacy_requests"] == [
+        {"id": request["id"], "kind": "access", "state": "open", "due_on": "2026-03-02"}
+    ]
     assert request["overdue"] is (datetime.now(UTC) >= datetime(2026, 3, 3, tzinfo=UTC))
 
 
