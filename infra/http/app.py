@@ -7,7 +7,9 @@ from fastapi.openapi.utils import get_openapi
 
 from infra.http import (
     accesses,
+    activities,
     analytics,
+    consents,
     customers,
     erasures,
     feed,
@@ -25,6 +27,7 @@ from infra.http.auth import Authenticator
 from infra.http.commands import Applied
 from infra.http.dependencies import Dependencies
 from infra.http.errors import Problem, answer_with_problems
+from infra.http.gate import LedgerGate
 from infra.http.middleware import Doorway
 
 DESCRIPTION: Final = """\
@@ -44,6 +47,8 @@ ROUTERS: Final = (
     privacy.router,
     erasures.router,
     rights.router,
+    consents.router,
+    activities.router,
     analytics.router,
     accesses.router,
     feed.router,
@@ -57,6 +62,7 @@ def create_app(door: Dependencies) -> FastAPI:
     app = routed()
     app.state.door = door
     app.state.authenticator = Authenticator(door.tokens, door.clock)
+    app.add_middleware(LedgerGate, fault=door.ledger_fault)
     return app
 
 

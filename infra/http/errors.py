@@ -19,6 +19,7 @@ from domain.model import DomainError
 from infra import json
 from projections.analytics import TooManyPoints
 from services.erasures import SubjectNotFound
+from services.lawfulness import UnknownPurpose
 from services.ports import (
     CommandReused,
     RecordNotFound,
@@ -135,6 +136,7 @@ STATUSES: Final[Mapping[type[Exception], int]] = {
     VersionConflict: 409,
     CommandReused: 409,
     TooManyPoints: 422,
+    UnknownPurpose: 422,
     DomainError: 409,
     Unavailable: 503,
 }

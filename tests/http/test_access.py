@@ -58,6 +58,7 @@ RIGHTS_READ = """
 RIGHTS_COMMANDED = """
 /v1/subjects/{id}/restriction /v1/subjects/{id}/restriction/lift
 /v1/holds /v1/holds/{id}/cover /v1/holds/{id}/release /v1/holds/{id}/lift
+/v1/activities /v1/activities/{id}/change /v1/activities/{id}/retire
 """
 
 NEEDED: dict[str, Scope] = {
@@ -68,6 +69,11 @@ NEEDED: dict[str, Scope] = {
     **{f"POST {path}": Scope.COMPLY for path in RIGHTS_COMMANDED.split()},
     **{f"GET {path}": Scope.READ for path in READS.split()},
     "POST /v1/customers/lookup": Scope.READ,
+    "POST /v1/lawfulness": Scope.READ,
+    **dict.fromkeys(("GET /v1/activities", "GET /v1/activities/{id}"), Scope.READ),
+    **dict.fromkeys(("GET /v1/consents", "GET /v1/consents/{id}"), Scope.READ),
+    "POST /v1/subjects/{id}/consents": Scope.WRITE,
+    "POST /v1/consents/{id}/withdraw": Scope.WRITE,
     **{f"POST /v1/{kind}": Scope.WRITE for kind in WRITES},
     **{
         f"POST /v1/{kind}/{{id}}/{verb}": Scope.WRITE
