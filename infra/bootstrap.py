@@ -21,6 +21,7 @@ from infra.history.segmenting import Segmenter
 from infra.history.segments import Snapshots
 from infra.kek import KekPlace, KekUnusable, KeyStoreUnfit, open_keks
 from infra.ledger import LedgerUnfit
+from infra.ledgerguard import LedgerGuard
 from infra.ledgerkeeping import KeptLedger, open_ledger
 from infra.postgres.accesses import PostgresAccesses
 from infra.postgres.database import Pool, open_pool
@@ -95,6 +96,7 @@ class System:
     consents: Consents
     holds: Holds
     ledger: KeptLedger
+    guard: LedgerGuard
     subjects: Subjects
     reactions: Reactions
     views: PostgresViews
@@ -134,9 +136,12 @@ async def open_database(settings: Settings, *, migrated: bool) -> AsyncIterator[
 
 
 @asynccontextmanager
-async def open_system(settings: Settings, *, migrated: bool = True) -> AsyncIterator[System]:
+async def open_system(
+    settings: Settings, *, migrated: bool = True, behind: bool = False
+) -> AsyncIterator[System]:
     """The whole system, ready; closed again at the end, with what was queued stored.
 
+    A database that lacks erasures of its ledger is opened only for who will apply them (`behind`).
     Raises `CannotStart` or `Unavailable`.
     """
     async with AsyncExitStack() as stack:
@@ -157,6 +162,9 @@ async def open_system(settings: Settings, *, migrated: bool = True) -> AsyncIter
         system, appender = _compose(settings, database, pool, keks, ring, blind, ledger)
         stack.push_async_callback(appender.close)
         stack.push_async_callback(system.accesses.close)
+        await system.guard.look(starting=True)
+        if system.guard.fault is not None and not behind:
+            raise CannotStart(f"{system.guard.fault}: run `lethe ledger apply`")
         yield system
 
 
@@ -215,6 +223,7 @@ def _compose(
         privacy_requests=PrivacyRequests(application, erasures=erasures, subjects=subjects),
         erasures=erasures,
         ledger=ledger,
+        guard=LedgerGuard(pool, ledger, ring, erasures),
         activities=Activities(application),
         lawfulness=lawfulness,
         consents=Consents(application, lawfulness=lawfulness, ring=ring, subjects=subjects),

@@ -7,7 +7,10 @@ from functools import partial
 
 from infra import status
 from infra.bootstrap import System
+from infra.history.replay import Replays
 from infra.http.dependencies import Dependencies
+from infra.http.shelf import Shelf
+from infra.postgres.reports import PostgresReports
 from infra.search import NameIndex
 from infra.supervision import supervise
 from infra.timeline import Histories, Timeline
@@ -16,9 +19,11 @@ from infra.timeline import Histories, Timeline
 @asynccontextmanager
 async def door_of(system: System, stop: asyncio.Event) -> AsyncIterator[Dependencies]:
     """The door, with an index of names in this process's memory that follows the log while it is open."""
+    await system.guard.look(everything=True, starting=True)
     names = NameIndex(system.reader, system.mapper, system.unsealer, system.ring)
     histories = Histories(system.reader, system.mapper, system.snapshots)
     following = asyncio.create_task(supervise("names", lambda: names.run(stop), stop), name="names")
+    guarding = asyncio.create_task(supervise("ledger", lambda: system.guard.run(stop), stop), name="ledger")
     try:
         yield Dependencies(
             namespace=system.settings.namespace,
@@ -38,6 +43,8 @@ async def door_of(system: System, stop: asyncio.Event) -> AsyncIterator[Dependen
             views=system.views,
             histories=histories,
             timeline=Timeline(histories, system.views.timeline, system.unsealer, system.ring),
+            replays=Replays(system.reader, system.mapper, system.unsealer, system.blind, system.ring),
+            reports=PostgresReports(system.pool),
             subjects=system.subjects,
             names=names,
             unsealer=system.unsealer,
@@ -47,8 +54,11 @@ async def door_of(system: System, stop: asyncio.Event) -> AsyncIterator[Dependen
             clock=system.clock,
             ready=partial(status.checks, system),
             metrics=partial(status.metrics, system),
+            ledger_fault=lambda: system.guard.fault,
             accesses=system.accesses,
+            shelf=Shelf(system.settings.key_cache_seconds),
         )
     finally:
         following.cancel()
-        await asyncio.gather(following, return_exceptions=True)
+        guarding.cancel()
+        await asyncio.gather(following, guarding, return_exceptions=True)

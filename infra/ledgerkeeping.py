@@ -87,7 +87,8 @@ async def open_ledger(pool: Pool, path: Path, *, namespace: str, clock: Clock) -
             head = await read_head(connection)
             if head is None:
                 head = await _found(connection, file, namespace, clock.now())
-    await asyncio.to_thread(_check, file, head, namespace)
+    await asyncio.to_thread(check_head, file, head)
+    await asyncio.to_thread(file.go_on_from, head.settled)
     return KeptLedger(file, pool, clock)
 
 
@@ -106,6 +107,8 @@ async def _found(connection: AsyncConnection[Any], file: LedgerFile, namespace: 
         if erased == (True,):
             raise LedgerUnfit(f"there is no erasure ledger {file.path}, but the log has erasures: {REBUILD}")
         await asyncio.to_thread(file.begin, namespace, now)
+    if file.first()["namespace"] != namespace:
+        raise LedgerUnfit(f"the erasure ledger {file.path} is not of the namespace {namespace!r}")
     line = next(iter(file.after(None)))
     mark = line.mark
     values = {
@@ -120,11 +123,10 @@ async def _found(connection: AsyncConnection[Any], file: LedgerFile, namespace: 
     return head
 
 
-def _check(file: LedgerFile, head: Head, namespace: str) -> None:
-    first = file.first()
-    if first["namespace"] != namespace or UUID(first["ledger_id"]) != head.ledger_id:
+def check_head(file: LedgerFile, head: Head) -> None:
+    """Whether the file is this database's ledger, and no older than it knows. Raises `LedgerUnfit`."""
+    if UUID(file.first()["ledger_id"]) != head.ledger_id:
         raise LedgerUnfit(f"the erasure ledger {file.path} is not this database's")
-    file.go_on_from(head.settled)
     last = head.settled.number, head.settled.hash
     for line in file.after(head.settled) if last != head.written else ():
         last = line.mark.number, line.mark.hash

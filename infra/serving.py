@@ -105,7 +105,7 @@ async def _serve_own_system(settings: Settings, listening: socket.socket) -> Non
     if starter is not None:
         # Killed, it cannot tell us to stop, and nobody else could listen where we do.
         asyncio.get_running_loop().add_reader(starter.sentinel, stop.set)
-    async with open_system(settings, migrated=False) as system:
+    async with open_system(settings, migrated=False, behind=True) as system:
         await serve_system(system, listening, stop)
 
 

@@ -147,6 +147,7 @@ async def checks(system: System) -> Mapping[str, str | None]:
         "database": None,
         "migrations": "not up to date" if behind else None,
         "keys": key_store_fault,
+        "ledger": system.guard.fault,
         "views": f"{lag} positions behind" if lag > VIEWS_BEHIND_POSITIONS_MAX else None,
     }
 

@@ -14,6 +14,7 @@ from infra.settings import Settings
 from infra.work import Work, everything, going_on, project_and_react, relay_of, scheduled
 
 FIRST_TOKEN = "first"  # noqa: S105 - its name
+PROJECTING = "projecting"
 
 Say = Callable[[str], None]
 
@@ -22,7 +23,8 @@ async def up(settings: Settings, say: Say) -> None:
     """Everything in one process tree, until SIGINT or SIGTERM. `say` gets the URL, and a first token once."""
     stop = stop_on_signals()
     with listen(settings.host, settings.port) as listening:
-        async with open_system(settings) as system, _reviving(system), going_on(everything(system), stop):
+        opened = open_system(settings, behind=True)
+        async with opened as system, _reviving(system), going_on(everything(system), stop):
             token = await first_token(system)
             say(f"Lethe serves {_url(listening)} (documentation: {_url(listening)}/docs)")
             if token is not None:
@@ -34,7 +36,7 @@ async def api(settings: Settings, say: Say) -> None:
     """The HTTP API alone, over a database that is migrated already."""
     stop = stop_on_signals()
     with listen(settings.host, settings.port) as listening:
-        async with open_system(settings, migrated=False) as system:
+        async with open_system(settings, migrated=False, behind=True) as system:
             await first_token(system, made=False)
             say(f"Lethe serves {_url(listening)}")
             await _serve(system, listening, stop)
@@ -49,7 +51,7 @@ async def relay(settings: Settings, say: Say) -> None:
 
 async def project(settings: Settings, say: Say) -> None:
     """Projections, reactions and unfinished erasures."""
-    await _work(settings, project_and_react, say, "projecting")
+    await _work(settings, project_and_react, say, PROJECTING)
 
 
 async def schedule(settings: Settings, say: Say) -> None:
@@ -85,7 +87,8 @@ async def _work(
     settings: Settings, work_of: Callable[[System], dict[str, Work]], say: Say, doing: str
 ) -> None:
     stop = stop_on_signals()
-    async with open_system(settings, migrated=False) as system, going_on(work_of(system), stop):
+    opened = open_system(settings, migrated=False, behind=doing == PROJECTING)
+    async with opened as system, going_on(work_of(system), stop):
         say(f"Lethe is {doing}")
         await stop.wait()
 

@@ -71,6 +71,7 @@ def project_and_react(system: System) -> dict[str, Work]:
         "projector": projector_of(system).run,
         "reactions": reactions.run,
         "segments": lambda stop: repeat(SEGMENTS_EVERY_SECONDS, system.segmenter.advance, stop),
+        "ledger": system.guard.run,
         "erasures": lambda stop: repeat(RESUME_EVERY_SECONDS, system.erasures.resume, stop),
     }
 

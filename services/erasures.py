@@ -186,6 +186,33 @@ class Erasures:
             raise SubjectIsHeld(_asked(request).erased_subject_id)
         return done.outcome
 
+    async def repeat(
+        self,
+        *,
+        id: UUID,
+        erased_subject_id: UUID,
+        ground: ErasureGround,
+        categories: Collection[Category],
+        context: CommandContext,
+        erased_at: datetime,
+    ) -> Outcome:
+        """Carry out again what an older database does not know of any more, though the ledger does.
+
+        Recorded as it was then: requested when the `context` says so, and carried out `erased_at`. Also of
+        somebody whom the older database never knew. Raises `SubjectIsHeld`.
+        """
+        if await self._journal.request(id) is None:
+            await self._application.create(
+                lambda: Erasure.request(
+                    id=id, erased_subject_id=erased_subject_id, ground=ground, categories=categories
+                ),
+                context=context,
+            )
+        done = await self._carry_out(await self._requested(id), erased_at)
+        if done.held:
+            raise SubjectIsHeld(erased_subject_id)
+        return done.outcome
+
     async def resume(self) -> int:
         """Finish what a crash or an outage left, or a hold that is lifted now; how many were finished.
 
@@ -231,7 +258,7 @@ class Erasures:
             raise RecordNotFound(erasure_id)
         return request
 
-    async def _carry_out(self, request: Recorded) -> Erasing:
+    async def _carry_out(self, request: Recorded, erased_at: datetime | None = None) -> Erasing:
         event = _asked(request)
         subject_id, categories = event.erased_subject_id, frozenset(event.categories)
         if await self._is_held(subject_id, categories):
@@ -245,7 +272,7 @@ class Erasures:
         if not categories or Category.CONTACT in categories:
             await self._purger.purge(subject_id)
         self._held.discard(request.originator_id)
-        return Erasing(await self._complete(request, shredded, ledger_hash), held=False)
+        return Erasing(await self._complete(request, shredded, ledger_hash, erased_at), held=False)
 
     async def _is_held(self, subject_id: UUID, categories: frozenset[Category]) -> bool:
         """Whether a hold stands against it. What is destroyed already no hold protects any more."""
@@ -271,22 +298,24 @@ class Erasures:
         self._held.add(request.originator_id)
         return Erasing(outcome, held=True)
 
-    async def _complete(self, request: Recorded, shredded: Shredded, ledger_hash: str) -> Outcome:
+    async def _complete(
+        self, request: Recorded, shredded: Shredded, ledger_hash: str, erased_at: datetime | None
+    ) -> Outcome:
         fingerprints = tuple(shredded.fingerprints.values())
         return await self._application.change(
             Erasure,
             request.originator_id,
             lambda erasure: erasure.complete(fingerprints=fingerprints, ledger_hash=ledger_hash),
-            context=self._following(request, "complete"),
+            context=self._following(request, "complete", erased_at),
         )
 
-    def _following(self, cause: Recorded, step: str) -> CommandContext:
+    def _following(self, cause: Recorded, step: str, occurred_at: datetime | None = None) -> CommandContext:
         """The same command each time, so that two processes which take one step record it once."""
         return CommandContext(
             command_id=uuid5(cause.envelope.event_id, step),
             request_digest=cause.originator_id.bytes,
             actor=cause.envelope.actor,
-            occurred_at=self._application.clock.now(),
+            occurred_at=occurred_at or self._application.clock.now(),
             correlation_id=cause.envelope.correlation_id,
             causation_id=cause.envelope.event_id,
         )

@@ -11,6 +11,8 @@ from fastapi import Depends, Request
 from domain.model import Category
 from infra.access import TokenStore
 from infra.accesslog import AccessLog
+from infra.history.reports import ReportStore
+from infra.http.shelf import Shelf
 from infra.subjects import Subjects
 from projections.model import Project, Row
 from projections.timeline import EntryFilter, Order, Place
@@ -95,6 +97,20 @@ class Histories(Protocol):
         ...
 
 
+class Replays(Protocol):
+    """Makes whole views as they were."""
+
+    async def views(
+        self,
+        kinds: Sequence[str],
+        as_of: datetime | None,
+        known_at: datetime | None,
+        progress: Callable[[int, int], None] = ...,
+    ) -> Views:
+        """The views of these kinds of record; `progress` is told the position reached, and that to reach."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Dependencies:
     """Everything a request may need. `ready` names what it checked: None for well, else what is wrong."""
@@ -116,6 +132,8 @@ class Dependencies:
     views: Views
     histories: Histories
     timeline: Timeline
+    replays: Replays
+    reports: ReportStore
     subjects: Subjects
     names: NameSearch
     unsealer: Unsealer
@@ -125,7 +143,11 @@ class Dependencies:
     clock: Clock
     ready: Callable[[], Awaitable[Mapping[str, str | None]]]
     metrics: Callable[[], Awaitable[bytes]]
+    ledger_fault: Callable[[], str | None]
     accesses: AccessLog
+    shelf: Shelf
+    patience_seconds: float = 5.0
+    """How long a request may take to make a view of another time, before it becomes a report."""
 
 
 async def of_request(request: Request) -> Dependencies:
