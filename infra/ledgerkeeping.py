@@ -1,16 +1,18 @@
 """The ledger beside its database: what is entered, and whether the two agree."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, LiteralString
 from uuid import UUID
 
+from eventsourcing.persistence import Notification
 from psycopg import AsyncConnection
 
 from domain.erasure.events import ErasureRequested
+from infra.eventstore.mapper import EventMapper
 from infra.ledger import Kind, LedgerFile, LedgerUnfit, Mark
 from infra.outage import unavailable_on_outage
 from infra.postgres.database import Pool
@@ -27,6 +29,19 @@ INSERT INTO ledger.head VALUES (true, %(id)s, %(number)s, %(hash)s, %(number)s, 
 ON CONFLICT DO NOTHING
 """
 ANY_ERASED = "SELECT EXISTS (SELECT FROM log.events WHERE topic = 'subject.erased')"
+ERASED: LiteralString = """
+SELECT request.position, request.originator_id, request.originator_version, request.topic, request.state,
+       done.position, done.originator_id, done.originator_version, done.topic, done.state
+FROM log.events AS request JOIN log.events AS done USING (originator_id)
+WHERE request.topic = 'erasure.requested' AND done.topic = 'subject.erased' ORDER BY done.position
+"""
+REPLACED: LiteralString = """
+INSERT INTO ledger.head VALUES (true, %(id)s, %(last)s, %(hash)s, %(number)s, %(first)s, %(offset)s)
+ON CONFLICT (only_row) DO UPDATE SET
+    ledger_id = excluded.ledger_id, written_number = excluded.written_number,
+    written_hash = excluded.written_hash, settled_number = excluded.settled_number,
+    settled_hash = excluded.settled_hash, settled_offset = excluded.settled_offset
+"""
 REBUILD = "if it is lost for good, `lethe ledger rebuild` makes a new one from what the log still knows"
 
 
@@ -45,26 +60,28 @@ class KeptLedger:
         await self._write(Kind.HELD, request)
 
     async def _write(self, kind: Kind, request: Recorded) -> Mark:
-        fields = self._fields(request)
+        fields = entry_of(request, self._clock.now())
         mark = await asyncio.to_thread(self.file.enter, kind, request.originator_id, fields)
         with unavailable_on_outage():
             async with self._pool.connection() as connection:
                 await connection.execute(WRITTEN, [mark.number, mark.hash, mark.number])
         return mark
 
-    def _fields(self, request: Recorded) -> Mapping[str, Any]:
-        event, envelope = request.event, request.envelope
-        assert isinstance(event, ErasureRequested)  # noqa: S101 - the saga enters nothing else
-        return {
-            "at": self._clock.now().isoformat(),
-            "subject_id": str(event.erased_subject_id),
-            "categories": list(event.categories),
-            "ground": event.ground,
-            "requested_at": event.timestamp.isoformat(),
-            "event_id": str(envelope.event_id),
-            "correlation_id": str(envelope.correlation_id),
-            "actor": envelope.actor,
-        }
+
+def entry_of(request: Recorded, at: datetime) -> Mapping[str, Any]:
+    """What a line says of an erasure beside its id: enough to carry it out again."""
+    event, envelope = request.event, request.envelope
+    assert isinstance(event, ErasureRequested)  # noqa: S101 - the saga enters nothing else
+    return {
+        "at": at.isoformat(),
+        "subject_id": str(event.erased_subject_id),
+        "categories": list(event.categories),
+        "ground": event.ground,
+        "requested_at": event.timestamp.isoformat(),
+        "event_id": str(envelope.event_id),
+        "correlation_id": str(envelope.correlation_id),
+        "actor": envelope.actor,
+    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,3 +154,56 @@ def check_head(file: LedgerFile, head: Head) -> None:
             f"the erasure ledger {file.path} is older than its database, which knows of line"
             f" {head.written[0]}: put the present one there; {REBUILD}"
         )
+
+
+async def rebuild_ledger(pool: Pool, path: Path, *, namespace: str, mapper: EventMapper, clock: Clock) -> int:
+    """A new ledger from the erasures that the log still knows, in place of a lost or broken one; how many.
+
+    What is there is kept beside it. Raises `LedgerUnfit` where that still knows more than the log does.
+    """
+    with unavailable_on_outage():
+        async with pool.connection() as connection:
+            rows = await (await connection.execute(ERASED)).fetchall()
+            erased = [(_recorded(mapper, row[:5]), _recorded(mapper, row[5:])) for row in rows]
+            known = {str(request.originator_id) for request, _ in erased}
+            await asyncio.to_thread(_set_aside, path, known, clock.now())
+            file = LedgerFile(path)
+            first, last = await asyncio.to_thread(_write_again, file, namespace, erased, clock.now())
+            values = {"id": file.first()["ledger_id"], "last": last.number, "hash": last.hash}
+            values |= {"number": first.number, "first": first.hash, "offset": first.offset}
+            await connection.execute(REPLACED, values)
+    return len(erased)
+
+
+def _recorded(mapper: EventMapper, row: Sequence[Any]) -> Recorded:
+    position, originator_id, version, topic, state = row
+    return mapper.to_domain_event(
+        Notification(
+            id=position, originator_id=originator_id, originator_version=version, topic=topic, state=state
+        )
+    )
+
+
+def _set_aside(path: Path, known: Collection[str], now: datetime) -> None:
+    if not path.exists():
+        return
+    try:
+        entered = {line.fields.get("erasure_id") for line in LedgerFile(path).after(None)} - {None}
+    except LedgerUnfit:
+        entered = set()  # broken: what it says counts no more
+    if unknown := entered - set(known):
+        raise LedgerUnfit(
+            f"the erasure ledger {path} knows of {len(unknown)} erasures that the log does not:"
+            " apply them with `lethe ledger apply`, or move the file away first"
+        )
+    path.rename(path.with_name(f"{path.name}.{now:%Y%m%dT%H%M%S}"))
+
+
+def _write_again(
+    file: LedgerFile, namespace: str, erased: Iterable[tuple[Recorded, Recorded]], now: datetime
+) -> tuple[Mark, Mark]:
+    file.begin(namespace, now)
+    first = last = next(iter(file.after(None))).mark
+    for request, done in erased:
+        last = file.enter(Kind.ERASED, request.originator_id, entry_of(request, done.event.timestamp))
+    return first, last
