@@ -8,7 +8,7 @@ the audit tree of accesses. A process that is killed loses what it noted in the 
 import asyncio
 import ipaddress
 from collections import deque
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -69,9 +69,9 @@ class Access(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
         return len(self.subjects) // ID_BYTES
 
 
-def packed(subject_ids: Collection[UUID]) -> bytes:
+def packed(ids: Iterable[bytes]) -> bytes:
     """The form of `Access.subjects`: each id once."""
-    return b"".join(sorted({it.bytes for it in subject_ids}))
+    return b"".join(sorted(set(ids)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,7 +33,7 @@ from domain.erasure.events import (
 from domain.member.events import MemberLeft, MemberMoved, MemberRegistered
 from domain.model import Event
 from domain.values import CustomerKind, ErasureGround, LawfulBasis
-from projections.model import Personal, Recorded, Row, Rows, advance
+from projections.model import Head, Personal, Recorded, Row, Rows, advance
 
 
 @dataclass(slots=True, kw_only=True)
@@ -163,6 +163,14 @@ class Directory(Protocol):
     async def customers_of(self, subject_ids: Collection[UUID]) -> list[CustomerRow]:
         """The customers whose own data subject is one of these: in order of id."""
         ...
+
+    async def customer_heads(
+        self, where: CustomerFilter, *, limit: int, after: UUID | None = None
+    ) -> list[Head]:
+        """Which those are, and at which versions they and their owners."""
+        ...
+
+    async def customer_head(self, id: UUID) -> Head | None: ...
 
     async def member(self, id: UUID) -> MemberRow | None: ...
 

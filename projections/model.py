@@ -8,7 +8,7 @@ fields hold the handles of the log (`Sealed`), for a reader to unseal.
 from collections.abc import Callable, Iterable, Mapping, MutableMapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol, TypeAlias, TypeVar
+from typing import NamedTuple, Protocol, TypeAlias, TypeVar
 from uuid import UUID
 
 from domain.model import Erased, Event, Sealed
@@ -60,6 +60,14 @@ class Row:
     subject_id: UUID
     version: int
     position: int
+
+
+class Head(NamedTuple):
+    """Which record, and how far: its version, and that of the member whom it mentions, if it does."""
+
+    id: UUID
+    version: int
+    member_version: int | None
 
 
 R = TypeVar("R", bound=Row)

@@ -22,7 +22,7 @@ from domain.lead.events import (
 )
 from domain.model import Event
 from domain.values import CurrencyCode, LossReason, Money, Stage
-from projections.model import Personal, Recorded, Row, Rows, advance
+from projections.model import Head, Personal, Recorded, Row, Rows, advance
 
 FUNNEL = (Stage.NEW, Stage.ENGAGED, Stage.QUALIFIED, Stage.PROPOSED, Stage.WON)
 """The way to a sale; a lead that skips a stage has passed it."""
@@ -108,6 +108,12 @@ class Pipeline(Protocol):
     async def leads(self, ids: Sequence[UUID]) -> list[LeadRow]:
         """Those that exist, in the order asked for."""
         ...
+
+    async def lead_heads(self, where: LeadFilter, *, limit: int, after: UUID | None = None) -> list[Head]:
+        """Which those are, and at which versions they and their owners."""
+        ...
+
+    async def lead_head(self, id: UUID) -> Head | None: ...
 
     async def list_leads(
         self, where: LeadFilter, *, limit: int, after: UUID | None = None

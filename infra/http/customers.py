@@ -1,6 +1,7 @@
 """Customers over HTTP."""
 
-from typing import Annotated, Self
+from datetime import datetime
+from typing import Annotated, Self, cast
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Response
@@ -27,22 +28,20 @@ from infra.http.errors import COMMAND_REFUSALS, READ_REFUSALS, RECORD_REFUSALS, 
 from infra.http.reading import (
     DECLARED,
     Page,
-    Reading,
     ReadQuery,
     RecordQuery,
     SearchQuery,
     Seeing,
     as_it_was,
-    etag,
     filter_of,
-    next_page,
-    show,
-    show_one,
     wait_for,
 )
 from infra.http.records import CustomerRecord
+from infra.http.replaying import ACCEPTED, AxesQuery, RowsFound, TwoAxes, answer, two_axes
+from infra.http.sending import KeptKind, send_one, send_page, send_row, send_rows
 from infra.http.values import Country, Email, Line, Phone
 from projections.directory import ContactDetail, CustomerFilter, CustomerRow, project
+from projections.views import Views
 from services.ports import RecordNotFound
 
 
@@ -56,7 +55,7 @@ CUSTOMERS = "/v1/customers"
 router = APIRouter(tags=["customers"])
 
 
-class CustomerQuery(SearchQuery):
+class CustomerQuery(AxesQuery, SearchQuery):
     kind: CustomerKind | None = None
     owner_id: UUID | None = None
     country: Country | None = None
@@ -104,22 +103,42 @@ async def subject_of_customer(door: Dependencies, customer_id: UUID | None) -> U
             raise Malformed("There is no such customer.", field="customer_id", rule="unknown_record")
 
 
-@router.get(CUSTOMERS, responses=documented(*READ_REFUSALS), openapi_extra=DECLARED)
-async def list_customers(reading: Seeing, query: Annotated[CustomerQuery, Query()]) -> Page[CustomerRecord]:
+CUSTOMER: KeptKind[CustomerRow] = KeptKind(
+    "customers",
+    rows=lambda door, ids: door.views.directory.customers(ids),
+    member=lambda row: row.owner_id,
+    record=CustomerRecord.of,
+)
+
+
+async def _list(views: Views, query: CustomerQuery, now: datetime) -> RowsFound:
+    rows = await views.directory.list_customers(query.where(), limit=query.limit, after=query.after())
+    return RowsFound.page(rows, query.limit)
+
+
+CUSTOMER_LIST = two_axes(
+    TwoAxes("customers", ("customer",), CustomerQuery, _list, lambda now: CUSTOMER, project)
+)
+
+
+@router.get(
+    CUSTOMERS,
+    response_model=Page[CustomerRecord],
+    responses={**ACCEPTED, **documented(*READ_REFUSALS)},
+    openapi_extra=DECLARED,
+)
+async def list_customers(reading: Seeing, query: Annotated[CustomerQuery, Query()]) -> Response:
     """Customers in order of id, filtered by field; or found by name, with `q`."""
-    door = reading.door
     query.check_alone()
-    await wait_for(door, query)
+    if query.of_another_time:
+        return cast("Response", await answer(reading, CUSTOMER_LIST, query))
+    await wait_for(reading.door, query)
+    directory = reading.door.views.directory
     if query.q is not None:
-        ids = await door.names.search(query.q, kind="customer", limit=query.limit)
-        return Page(items=await _shown(reading, await door.views.directory.customers(ids)), next=None)
-    rows = await door.views.directory.list_customers(query.where(), limit=query.limit, after=query.after())
-    return Page(items=await _shown(reading, rows), next=next_page(rows, query.limit))
-
-
-async def _shown(reading: Reading, rows: list[CustomerRow]) -> list[CustomerRecord]:
-    shown = await show(reading, rows, members=[row.owner_id for row in rows])
-    return [CustomerRecord.of(row, shown) for row in shown.rows]
+        ids = await reading.door.names.search(query.q, kind="customer", limit=query.limit)
+        return await send_rows(reading, CUSTOMER, await directory.customers(ids))
+    heads = await directory.customer_heads(query.where(), limit=query.limit, after=query.after())
+    return await send_page(reading, CUSTOMER, heads, query.limit)
 
 
 class Lookup(BaseModel):
@@ -138,42 +157,36 @@ class Lookup(BaseModel):
 
 
 @router.post(
-    f"{CUSTOMERS}/lookup", responses=documented(400, 413, 415, *READ_REFUSALS), openapi_extra=DECLARED
+    f"{CUSTOMERS}/lookup",
+    response_model=Page[CustomerRecord],
+    responses=documented(400, 413, 415, *READ_REFUSALS),
+    openapi_extra=DECLARED,
 )
-async def look_up_customers(
-    body: Lookup, reading: Seeing, query: Annotated[ReadQuery, Query()]
-) -> Page[CustomerRecord]:
+async def look_up_customers(body: Lookup, reading: Seeing, query: Annotated[ReadQuery, Query()]) -> Response:
     """The customers with exactly this e-mail address or phone number, their own or a contact's."""
-    door = reading.door
-    await wait_for(door, query)
+    await wait_for(reading.door, query)
+    directory = reading.door.views.directory
     detail = ContactDetail.EMAIL if body.email is not None else ContactDetail.PHONE
-    found = await door.views.directory.lookup(detail, body.email or body.phone or "")
-    rows = await door.views.directory.customers([it.record_id for it in found])
-    return Page(items=await _shown(reading, rows), next=None)
+    found = await directory.lookup(detail, body.email or body.phone or "")
+    rows = await directory.customers([it.record_id for it in found])
+    return await send_rows(reading, CUSTOMER, rows)
 
 
-@router.get(f"{CUSTOMERS}/{{id}}", responses=documented(*RECORD_REFUSALS), openapi_extra=DECLARED)
-async def read_customer(
-    id: RecordId, reading: Seeing, query: Annotated[RecordQuery, Query()], response: Response
-) -> CustomerRecord:
+@router.get(
+    f"{CUSTOMERS}/{{id}}",
+    response_model=CustomerRecord,
+    responses=documented(*RECORD_REFUSALS),
+    openapi_extra=DECLARED,
+)
+async def read_customer(id: RecordId, reading: Seeing, query: Annotated[RecordQuery, Query()]) -> Response:
     """The customer as things stand; or as they stood `as_of` a time, as far as was `known_at` a time."""
-    door = reading.door
-    await wait_for(door, query)
-    row = await _row(door, id, query)
-    shown = await show_one(reading, "customers", row, members=[row.owner_id])
-    response.headers.update(etag(row, query))
-    return CustomerRecord.of(shown.rows[0], shown)
-
-
-async def _row(door: Dependencies, id: UUID, query: RecordQuery) -> CustomerRow:
-    row = (
-        await as_it_was(door, project, id, query)
-        if query.as_of or query.known_at
-        else await door.views.directory.customer(id)
-    )
+    await wait_for(reading.door, query)
+    if query.as_of is None and query.known_at is None:
+        return await send_one(reading, CUSTOMER, await reading.door.views.directory.customer_head(id), id)
+    row = await as_it_was(reading.door, project, id, query)
     if not isinstance(row, CustomerRow):
         raise RecordNotFound(id)
-    return row
+    return await send_row(reading, CUSTOMER, row, {})
 
 
 @router.post(

@@ -1,6 +1,7 @@
 """Leads over HTTP."""
 
-from typing import Annotated
+from datetime import datetime
+from typing import Annotated, Any, cast
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Response
@@ -9,37 +10,34 @@ from uuid_utils.compat import uuid7
 
 from domain.values import Stage
 from infra.http import bodies
-from infra.http.auth import Reader
 from infra.http.commands import CREATING, Creating, RecordId, Verb, add_verbs
 from infra.http.customers import subject_of_customer
-from infra.http.dependencies import Dependencies, Door
 from infra.http.errors import READ_REFUSALS, RECORD_REFUSALS, documented
 from infra.http.reading import (
     DECLARED,
     Page,
-    Reading,
-    ReadQuery,
     RecordQuery,
     SearchQuery,
     Seeing,
     as_it_was,
-    etag,
     filter_of,
-    next_page,
-    show,
-    show_one,
     wait_for,
 )
 from infra.http.records import LeadRecord, SumsByCurrency, sums
+from infra.http.replaying import ACCEPTED, AxesQuery, RowsFound, TwoAxes, answer, two_axes
+from infra.http.sending import KeptKind, send_one, send_page, send_row, send_rows
 from infra.http.values import Country, Currency, Line, Moment
 from projections.pipeline import LeadFilter, LeadRow, project
-from services.ports import RecordNotFound
+from projections.views import Views
 
 LEADS = "/v1/leads"
 router = APIRouter(tags=["leads"])
 
 
-class LeadFields(ReadQuery):
+OF_LEADS = ("lead", "member")
+
+
+class LeadFields(AxesQuery):
     """What leads can be filtered by. Periods run from the first moment inside to the first one outside."""
 
     stage: Stage | None = None
@@ -73,44 +71,54 @@ async def capture_lead(body: bodies.CaptureLead, command: Creating) -> Response:
     )
 
 
-@router.get(LEADS, responses=documented(*READ_REFUSALS), openapi_extra=DECLARED)
-async def list_leads(reading: Seeing, query: Annotated[LeadQuery, Query()]) -> Page[LeadRecord]:
+LEAD: KeptKind[LeadRow] = KeptKind(
+    "leads",
+    rows=lambda door, ids: door.views.pipeline.leads(ids),
+    member=lambda row: row.owner_id,
+    record=LeadRecord.of,
+)
+
+
+async def _list(views: Views, query: LeadQuery, now: datetime) -> RowsFound:
+    rows = await views.pipeline.list_leads(query.where(), limit=query.limit, after=query.after())
+    return RowsFound.page(rows, query.limit)
+
+
+LEAD_LIST = two_axes(TwoAxes("leads", OF_LEADS, LeadQuery, _list, lambda now: LEAD, project))
+
+
+@router.get(
+    LEADS,
+    response_model=Page[LeadRecord],
+    responses={**ACCEPTED, **documented(*READ_REFUSALS)},
+    openapi_extra=DECLARED,
+)
+async def list_leads(reading: Seeing, query: Annotated[LeadQuery, Query()]) -> Response:
     """Leads in order of id, filtered by field; or found by name, with `q`."""
-    door = reading.door
     query.check_alone()
-    await wait_for(door, query)
+    if query.of_another_time:
+        return cast("Response", await answer(reading, LEAD_LIST, query))
+    await wait_for(reading.door, query)
+    pipeline = reading.door.views.pipeline
     if query.q is not None:
-        ids = await door.names.search(query.q, kind="lead", limit=query.limit)
-        return Page(items=await _shown(reading, await door.views.pipeline.leads(ids)), next=None)
-    rows = await door.views.pipeline.list_leads(query.where(), limit=query.limit, after=query.after())
-    return Page(items=await _shown(reading, rows), next=next_page(rows, query.limit))
+        ids = await reading.door.names.search(query.q, kind="lead", limit=query.limit)
+        return await send_rows(reading, LEAD, await pipeline.leads(ids))
+    heads = await pipeline.lead_heads(query.where(), limit=query.limit, after=query.after())
+    return await send_page(reading, LEAD, heads, query.limit)
 
 
-async def _shown(reading: Reading, rows: list[LeadRow]) -> list[LeadRecord]:
-    shown = await show(reading, rows, members=[row.owner_id for row in rows])
-    return [LeadRecord.of(row, shown) for row in shown.rows]
-
-
-@router.get(f"{LEADS}/{{id}}", responses=documented(*RECORD_REFUSALS), openapi_extra=DECLARED)
-async def read_lead(
-    id: RecordId, reading: Seeing, query: Annotated[RecordQuery, Query()], response: Response
-) -> LeadRecord:
+@router.get(
+    f"{LEADS}/{{id}}",
+    response_model=LeadRecord,
+    responses=documented(*RECORD_REFUSALS),
+    openapi_extra=DECLARED,
+)
+async def read_lead(id: RecordId, reading: Seeing, query: Annotated[RecordQuery, Query()]) -> Response:
     """The lead as things stand; or as they stood `as_of` a time, as far as was `known_at` a time."""
-    door = reading.door
-    await wait_for(door, query)
-    row = await _row(door, id, query)
-    shown = await show_one(reading, "leads", row, members=[row.owner_id])
-    response.headers.update(etag(row, query))
-    return LeadRecord.of(shown.rows[0], shown)
-
-
-async def _row(door: Dependencies, id: UUID, query: RecordQuery) -> LeadRow:
-    if query.as_of or query.known_at:
-        return await as_it_was(door, project, id, query)
-    row = await door.views.pipeline.lead(id)
-    if row is None:
-        raise RecordNotFound(id)
-    return row
+    await wait_for(reading.door, query)
+    if query.as_of is None and query.known_at is None:
+        return await send_one(reading, LEAD, await reading.door.views.pipeline.lead_head(id), id)
+    return await send_row(reading, LEAD, await as_it_was(reading.door, project, id, query), {})
 
 
 class StageSums(SumsByCurrency):
@@ -127,15 +135,26 @@ class PipelineSums(BaseModel):
     count: int = Field(description="Of all stages together.")
 
 
-@router.get("/v1/pipeline", tags=["pipeline"], responses=documented(*READ_REFUSALS))
-async def read_pipeline(door: Door, token: Reader, query: Annotated[LeadFields, Query()]) -> PipelineSums:
-    """What stands in each stage: how many leads, and their values, exact, of all or of those filtered."""
-    await wait_for(door, query)
-    totals = await door.views.pipeline.totals(query.where())
+async def _pipeline(views: Views, query: LeadFields, now: datetime) -> PipelineSums:
+    totals = await views.pipeline.totals(query.where())
     stages = [
         StageSums.model_validate({"stage": it.stage, "count": it.count} | sums(it.values)) for it in totals
     ]
     return PipelineSums(stages=stages, count=sum(it.count for it in totals))
+
+
+PIPELINE = two_axes(TwoAxes("pipeline", OF_LEADS, LeadFields, _pipeline))
+
+
+@router.get(
+    "/v1/pipeline",
+    tags=["pipeline"],
+    response_model=PipelineSums,
+    responses={**ACCEPTED, **documented(*READ_REFUSALS)},
+)
+async def read_pipeline(reading: Seeing, query: Annotated[LeadFields, Query()]) -> Any:
+    """What stands in each stage: how many leads, and their values, exact, of all or of those filtered."""
+    return await answer(reading, PIPELINE, query)
 
 
 VERBS = (

@@ -11,17 +11,16 @@ from infra.http.errors import READ_REFUSALS, RECORD_REFUSALS, documented
 from infra.http.reading import (
     DECLARED,
     Page,
-    Reading,
     ReadQuery,
     SearchQuery,
     Seeing,
+    etag,
     filter_of,
     next_page,
-    show,
-    show_one,
     wait_for,
 )
 from infra.http.records import MemberRecord
+from infra.http.sending import Kind, send_row, send_rows
 from infra.http.values import Line
 from projections.directory import MemberFilter, MemberRow
 from services.ports import RecordNotFound
@@ -47,37 +46,37 @@ async def register_member(body: bodies.RegisterMember, command: Creating) -> Res
     )
 
 
-@router.get(MEMBERS, responses=documented(*READ_REFUSALS), openapi_extra=DECLARED)
-async def list_members(reading: Seeing, query: Annotated[MemberQuery, Query()]) -> Page[MemberRecord]:
+MEMBER: Kind[MemberRow] = Kind("members", member=lambda row: row.manager_id, record=MemberRecord.of)
+
+
+@router.get(
+    MEMBERS, response_model=Page[MemberRecord], responses=documented(*READ_REFUSALS), openapi_extra=DECLARED
+)
+async def list_members(reading: Seeing, query: Annotated[MemberQuery, Query()]) -> Response:
     """Members in order of id, filtered by field; or found by name, with `q`."""
-    door = reading.door
     query.check_alone()
-    await wait_for(door, query)
+    await wait_for(reading.door, query)
+    directory = reading.door.views.directory
     if query.q is not None:
-        ids = await door.names.search(query.q, kind="member", limit=query.limit)
-        return Page(items=await _shown(reading, await door.views.directory.members(ids)), next=None)
-    rows = await door.views.directory.list_members(query.where(), limit=query.limit, after=query.after())
-    return Page(items=await _shown(reading, rows), next=next_page(rows, query.limit))
+        ids = await reading.door.names.search(query.q, kind="member", limit=query.limit)
+        return await send_rows(reading, MEMBER, await directory.members(ids))
+    rows = await directory.list_members(query.where(), limit=query.limit, after=query.after())
+    return await send_rows(reading, MEMBER, rows, next_page(rows, query.limit))
 
 
-async def _shown(reading: Reading, rows: list[MemberRow]) -> list[MemberRecord]:
-    shown = await show(reading, rows, members=[row.manager_id for row in rows])
-    return [MemberRecord.of(row, shown) for row in shown.rows]
-
-
-@router.get(f"{MEMBERS}/{{id}}", responses=documented(*RECORD_REFUSALS), openapi_extra=DECLARED)
-async def read_member(
-    id: RecordId, reading: Seeing, query: Annotated[ReadQuery, Query()], response: Response
-) -> MemberRecord:
+@router.get(
+    f"{MEMBERS}/{{id}}",
+    response_model=MemberRecord,
+    responses=documented(*RECORD_REFUSALS),
+    openapi_extra=DECLARED,
+)
+async def read_member(id: RecordId, reading: Seeing, query: Annotated[ReadQuery, Query()]) -> Response:
     """The member as things stand."""
-    door = reading.door
-    await wait_for(door, query)
-    row = await door.views.directory.member(id)
+    await wait_for(reading.door, query)
+    row = await reading.door.views.directory.member(id)
     if row is None:
         raise RecordNotFound(id)
-    shown = await show_one(reading, "members", row, members=[row.manager_id])
-    response.headers["ETag"] = f'"{row.version}"'
-    return MemberRecord.of(shown.rows[0], shown)
+    return await send_row(reading, MEMBER, row, etag(row))
 
 
 VERBS = (

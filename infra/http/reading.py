@@ -4,8 +4,8 @@ import base64
 import binascii
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
-from datetime import datetime
-from typing import Annotated, Any, Final, Generic, TypeVar
+from functools import cache
+from typing import Annotated, Any, Final, Generic, TypeVar, cast, get_args, get_origin, get_type_hints
 from uuid import UUID
 
 from fastapi import Depends, Request
@@ -20,7 +20,7 @@ from infra.http.declared import DECLARED_HEADERS, Declared, declared
 from infra.http.dependencies import Dependencies
 from infra.http.errors import Malformed, NotYetVisible, ProcessingRestricted, RecordErased
 from infra.http.values import Line
-from projections.model import Project, Row
+from projections.model import Personal, Project, Row
 from services.ports import NOTHING_STANDS, RecordNotFound, Standing
 
 WAIT_SECONDS_MAX: Final = 5.0
@@ -154,6 +154,19 @@ class Reading:
         export_id: UUID | None = None,
     ) -> None:
         """Put down who is shown whose data, before it is shown. Raises `Unavailable` where that cannot be."""
+        subjects = packed(it.bytes for it in subject_ids)
+        await self.note_packed(subjects, categories, count=count, everyone=everyone, export_id=export_id)
+
+    async def note_packed(
+        self,
+        subjects: bytes,
+        categories: Collection[Category],
+        *,
+        count: int,
+        everyone: bool = False,
+        export_id: UUID | None = None,
+    ) -> None:
+        """The same, with the ids as `Access.subjects` has them."""
         accesses = self.door.accesses
         accesses.note(
             Access(
@@ -165,7 +178,7 @@ class Reading:
                 purpose=self.declared.purpose,
                 ground=self.declared.ground,
                 network=self.network,
-                subjects=packed(subject_ids),
+                subjects=subjects,
                 categories=tuple(sorted(categories)),
                 count=count,
                 everyone=everyone,
@@ -221,32 +234,54 @@ async def show(reading: Reading, rows: Sequence[R], *, members: Collection[UUID 
 
     Whose processing is restricted is withheld: a ground holds for one person, not for a list.
     """
-    shown, clearing = await _cleared(reading.door, rows, members, grounded=False)
-    await reading.note(clearing.subjects, clearing.categories, count=len(rows))
+    shown, seen = await clear(reading.door, rows, members, grounded=False)
+    await reading.note(seen.subjects(), seen.categories(), count=len(rows))
     return shown
 
 
-async def show_one(reading: Reading, kind: str, row: R, *, members: Collection[UUID | None] = ()) -> Shown[R]:
-    """Unseal one record. Raises `RecordErased` where its person is, and `ProcessingRestricted`."""
-    grounded = reading.declared.ground is not None
-    shown, clearing = await _cleared(reading.door, [row], members, grounded=grounded)
-    standing = shown.standings.get(row.subject_id, NOTHING_STANDS)
-    check_readable(reading, standing, f"/v1/{kind}/{row.id}/timeline")
-    await reading.note(clearing.subjects, clearing.categories, count=1)
-    return shown
+@dataclass(slots=True)
+class Seen:
+    """What is shown of whom: by row in order, and of the members whom the rows mention by id."""
+
+    by_row: list[set[tuple[UUID, Category]]]
+    by_member: dict[UUID, tuple[UUID, set[tuple[UUID, Category]]]]
+    """With the member's own data subject first."""
+
+    def whole(self) -> Iterator[tuple[UUID, Category]]:
+        for of_one in (*self.by_row, *(it for _, it in self.by_member.values())):
+            yield from of_one
+
+    def subjects(self) -> set[UUID]:
+        return {subject_id for subject_id, _ in self.whole()}
+
+    def categories(self) -> set[Category]:
+        return {category for _, category in self.whole()}
 
 
-async def _cleared(
+async def clear(
     door: Dependencies, rows: Sequence[R], members: Collection[UUID | None], *, grounded: bool
-) -> tuple[Shown[R], "_Clearing"]:
-    """The key ring is asked last, and not from memory: what it says is erased is not shown, even where a key
-    was still at hand."""
+) -> tuple[Shown[R], Seen]:
+    """The rows unsealed. Whoever shows them notes what is seen.
+
+    The key ring is asked last, and not from memory: what it says is erased is not shown, even where a key
+    was still at hand.
+    """
     people = await door.views.directory.members([id for id in set(members) if id is not None])
     opened = await door.unsealer.open(list({it for row in (*rows, *people) for it in _handles(row)}))
-    standings = await door.ring.standings({id for row in (*rows, *people) for id in _subjects(row)})
+    standings = await door.ring.standings({id for row in (*rows, *people) for id in subjects_of(row)})
     clearing = _Clearing(opened, standings, grounded)
-    names = {it.id: str(it.name) for it in map(clearing.clear, people) if it.name}
-    return Shown(list(map(clearing.clear, rows)), standings, names), clearing
+    names: dict[UUID, str] = {}
+    by_member: dict[UUID, tuple[UUID, set[tuple[UUID, Category]]]] = {}
+    for member in people:
+        name = clearing.value(member.name)
+        if name is not None:
+            names[member.id] = name
+        by_member[member.id] = member.subject_id, clearing.taken()
+    cleared, by_row = [], []
+    for row in rows:
+        cleared.append(clearing.row(row))
+        by_row.append(clearing.taken())
+    return Shown(cleared, standings, names), Seen(by_row, by_member)
 
 
 def check_readable(reading: Reading, standing: Standing, timeline: str) -> None:
@@ -265,24 +300,36 @@ async def as_it_was(door: Dependencies, project: Project[R], id: UUID, query: Re
     return row
 
 
-def etag(row: Row, query: RecordQuery) -> dict[str, str]:
+def etag(row: Row, query: RecordQuery | None = None) -> dict[str, str]:
     """The version to send back in If-Match; a record as it was cannot be changed."""
-    was: datetime | None = query.as_of or query.known_at
+    was = query is not None and (query.as_of or query.known_at)
     return {} if was else {"ETag": f'"{row.version}"'}
 
 
+@cache
+def _names(kind: Any) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The fields of a row that hold personal values, and those that hold people."""
+    hints = get_type_hints(kind)
+    personal = tuple(name for name, hint in hints.items() if hint == Personal)
+    people = tuple(
+        name for name, hint in hints.items() if get_origin(hint) is list and is_dataclass(get_args(hint)[0])
+    )
+    return personal, people
+
+
 def _handles(row: Any) -> Iterator[Sealed]:
-    for it in fields(row):
-        value = getattr(row, it.name)
+    personal, people = _names(cast("Any", type(row)))
+    for name in personal:
+        value = getattr(row, name)
         if isinstance(value, Sealed):
             yield value
-        elif isinstance(value, list):
-            for part in value:
-                if is_dataclass(part):
-                    yield from _handles(part)
+    for name in people:
+        for part in getattr(row, name):
+            yield from _handles(part)
 
 
-def _subjects(row: Any) -> Iterator[UUID]:
+def subjects_of(row: Any) -> Iterator[UUID]:
+    """Everybody whom the row is about."""
     yield row.subject_id
     yield from (contact.id for contact in getattr(row, "contacts", ()))
 
@@ -294,20 +341,30 @@ class _Clearing:
         self, opened: Mapping[Sealed, str | Erased], standings: Mapping[UUID, Standing], grounded: bool
     ) -> None:
         self.opened, self.standings, self.grounded = opened, standings, grounded
-        self.subjects: set[UUID] = set()
-        self.categories: set[Category] = set()
+        self.seen: set[tuple[UUID, Category]] = set()
 
-    def clear(self, row: T) -> T:
+    def taken(self) -> set[tuple[UUID, Category]]:
+        """What was seen since this was last asked."""
+        seen, self.seen = self.seen, set()
+        return seen
+
+    def row(self, row: T) -> T:
+        """The row with its values clear, or None where nobody may see them."""
+        personal, people = _names(cast("Any", type(row)))
         changes: dict[str, Any] = {}
-        for it in fields(row):  # type: ignore[arg-type]
-            value = getattr(row, it.name)
-            if isinstance(value, Sealed):
-                changes[it.name] = self._value(value)
-            elif isinstance(value, list) and value and is_dataclass(value[0]):
-                changes[it.name] = [self.clear(part) for part in value]
+        for name in personal:
+            value = getattr(row, name)
+            if value is not None:
+                changes[name] = self.value(value)
+        for name in people:
+            if parts := getattr(row, name):
+                changes[name] = [self.row(part) for part in parts]
         return replace(row, **changes) if changes else row  # type: ignore[type-var]
 
-    def _value(self, handle: Sealed) -> str | None:
+    def value(self, handle: Personal) -> str | None:
+        """The clear value, or None."""
+        if not isinstance(handle, Sealed):
+            return handle if isinstance(handle, str) else None
         clear = self.opened[handle]
         if isinstance(clear, Erased):
             return None
@@ -318,6 +375,5 @@ class _Clearing:
             or (standing.restricted and not self.grounded)
         ):
             return None
-        self.subjects.add(handle.subject_id)
-        self.categories.add(handle.category)
+        self.seen.add((handle.subject_id, handle.category))
         return clear

@@ -1,6 +1,7 @@
 """Tickets over HTTP."""
 
-from typing import Annotated
+from datetime import datetime
+from typing import Annotated, Any, cast
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Response
@@ -9,36 +10,38 @@ from uuid_utils.compat import uuid7
 
 from domain.values import Channel, Priority, SupportLine, TicketStatus
 from infra.http import bodies
-from infra.http.auth import Reader
 from infra.http.commands import CREATING, Creating, RecordId, Verb, add_verbs
 from infra.http.customers import subject_of_customer
-from infra.http.dependencies import Dependencies, Door
+from infra.http.dependencies import Dependencies
 from infra.http.errors import READ_REFUSALS, RECORD_REFUSALS, documented
 from infra.http.reading import (
     DECLARED,
     ListQuery,
     Page,
-    ReadQuery,
     RecordQuery,
     Seeing,
     as_it_was,
     etag,
     filter_of,
     next_page,
-    show,
-    show_one,
     wait_for,
 )
 from infra.http.records import TicketRecord
+from infra.http.replaying import ACCEPTED, AxesQuery, RowsFound, TwoAxes, answer, two_axes
+from infra.http.sending import Kind, send_row, send_rows
 from infra.http.values import Line, Moment
 from projections.tickets import TicketFilter, TicketRow, project
+from projections.views import Views
 from services.ports import RecordNotFound
 
 TICKETS = "/v1/tickets"
 router = APIRouter(tags=["tickets"])
 
 
-class TicketFields(ReadQuery):
+OF_TICKETS = ("ticket",)
+
+
+class TicketFields(AxesQuery):
     """What tickets can be filtered by."""
 
     team: Line | None = None
@@ -70,31 +73,53 @@ async def open_ticket(body: bodies.OpenTicket, command: Creating) -> Response:
     )
 
 
-@router.get(TICKETS, responses=documented(*READ_REFUSALS), openapi_extra=DECLARED)
-async def list_tickets(reading: Seeing, query: Annotated[TicketQuery, Query()]) -> Page[TicketRecord]:
+def ticket_as_of(moment: datetime) -> Kind[TicketRow]:
+    """What a ticket says of itself at a moment: whether it is late depends on that."""
+    return Kind(
+        "tickets",
+        member=lambda row: row.agent_id,
+        record=lambda row, shown: TicketRecord.of(row, shown, moment),
+    )
+
+
+async def _list(views: Views, query: TicketQuery, now: datetime) -> RowsFound:
+    rows = await views.tickets.list_tickets(query.where(), at=now, limit=query.limit, after=query.after())
+    return RowsFound.page(rows, query.limit)
+
+
+TICKET_LIST = two_axes(TwoAxes("tickets", OF_TICKETS, TicketQuery, _list, ticket_as_of, project))
+
+
+@router.get(
+    TICKETS,
+    response_model=Page[TicketRecord],
+    responses={**ACCEPTED, **documented(*READ_REFUSALS)},
+    openapi_extra=DECLARED,
+)
+async def list_tickets(reading: Seeing, query: Annotated[TicketQuery, Query()]) -> Response:
     """Tickets in order of id, filtered by field."""
-    door = reading.door
-    await wait_for(door, query)
-    now = door.clock.now()
-    rows = await door.views.tickets.list_tickets(
+    if query.of_another_time:
+        return cast("Response", await answer(reading, TICKET_LIST, query))
+    await wait_for(reading.door, query)
+    now = reading.door.clock.now()
+    rows = await reading.door.views.tickets.list_tickets(
         query.where(), at=now, limit=query.limit, after=query.after()
     )
-    shown = await show(reading, rows, members=[row.agent_id for row in rows])
-    items = [TicketRecord.of(row, shown, now) for row in shown.rows]
-    return Page(items=items, next=next_page(rows, query.limit))
+    return await send_rows(reading, ticket_as_of(now), rows, next_page(rows, query.limit))
 
 
-@router.get(f"{TICKETS}/{{id}}", responses=documented(*RECORD_REFUSALS), openapi_extra=DECLARED)
-async def read_ticket(
-    id: RecordId, reading: Seeing, query: Annotated[RecordQuery, Query()], response: Response
-) -> TicketRecord:
+@router.get(
+    f"{TICKETS}/{{id}}",
+    response_model=TicketRecord,
+    responses=documented(*RECORD_REFUSALS),
+    openapi_extra=DECLARED,
+)
+async def read_ticket(id: RecordId, reading: Seeing, query: Annotated[RecordQuery, Query()]) -> Response:
     """The ticket as things stand; or as they stood `as_of` a time, as far as was `known_at` a time."""
-    door = reading.door
-    await wait_for(door, query)
-    row = await _row(door, id, query)
-    shown = await show_one(reading, "tickets", row, members=[row.agent_id])
-    response.headers.update(etag(row, query))
-    return TicketRecord.of(shown.rows[0], shown, query.as_of or door.clock.now())
+    await wait_for(reading.door, query)
+    row = await _row(reading.door, id, query)
+    moment = query.as_of or reading.door.clock.now()
+    return await send_row(reading, ticket_as_of(moment), row, etag(row, query))
 
 
 async def _row(door: Dependencies, id: UUID, query: RecordQuery) -> TicketRow:
@@ -119,14 +144,22 @@ class QueueRecord(BaseModel):
     oldest_opened_at: Moment
 
 
-@router.get("/v1/queues", responses=documented(*READ_REFUSALS))
-async def list_queues(
-    door: Door, token: Reader, query: Annotated[TicketFields, Query()]
-) -> Page[QueueRecord]:
-    """The unresolved tickets by team: how many, how many late, since when."""
-    await wait_for(door, query)
-    queues = await door.views.tickets.queues(query.where(), at=door.clock.now())
+async def _queues(views: Views, query: TicketFields, now: datetime) -> Page[QueueRecord]:
+    queues = await views.tickets.queues(query.where(), at=now)
     return Page(items=[QueueRecord.model_validate(queue) for queue in queues], next=None)
+
+
+QUEUES = two_axes(TwoAxes("queues", OF_TICKETS, TicketFields, _queues))
+
+
+@router.get(
+    "/v1/queues",
+    response_model=Page[QueueRecord],
+    responses={**ACCEPTED, **documented(*READ_REFUSALS)},
+)
+async def list_queues(reading: Seeing, query: Annotated[TicketFields, Query()]) -> Any:
+    """The unresolved tickets by team: how many, how many late, since when."""
+    return await answer(reading, QUEUES, query)
 
 
 VERBS = (

@@ -44,7 +44,7 @@ from projections.directory import (
     canonical,
     contact_details,
 )
-from projections.model import Row
+from projections.model import Head, Row
 from projections.pipeline import LeadFilter, LeadRow, StageTotal, total
 from projections.tickets import Queue, TicketFilter, TicketRow
 from projections.timeline import (
@@ -120,6 +120,11 @@ class MemoryViews:
                 digest = self._blind.digest(detail, canonical(detail, clear))
                 self.blind_index[row.id, subject_id, detail] = digest
 
+    def head(self, row: CustomerRow | LeadRow) -> Head:
+        """Which record, and how far it and its owner are."""
+        owner = None if row.owner_id is None else self.rows_of_directory.get(row.owner_id)
+        return Head(row.id, row.version, owner.version if isinstance(owner, MemberRow) else None)
+
     async def purge(self, subject_id: UUID) -> None:
         """Implements `services.ports.IndexPurger`."""
         for key in [key for key in self.blind_index if key[1] == subject_id]:
@@ -167,6 +172,15 @@ class MemoryDirectory:
     async def customers_of(self, subject_ids: Collection[UUID]) -> list[CustomerRow]:
         found = [row for row in self._all(CustomerRow) if row.subject_id in subject_ids]
         return deepcopy(sorted(found, key=lambda row: row.id))
+
+    async def customer_heads(
+        self, where: CustomerFilter, *, limit: int, after: UUID | None = None
+    ) -> list[Head]:
+        return [self._views.head(it) for it in await self.list_customers(where, limit=limit, after=after)]
+
+    async def customer_head(self, id: UUID) -> Head | None:
+        row = await self.customer(id)
+        return None if row is None else self._views.head(row)
 
     async def member(self, id: UUID) -> MemberRow | None:
         return _one(self._all(MemberRow), id)
@@ -230,6 +244,13 @@ class MemoryPipeline:
 
     async def leads(self, ids: Sequence[UUID]) -> list[LeadRow]:
         return _many(self._views.rows_of_pipeline.values(), ids)
+
+    async def lead_heads(self, where: LeadFilter, *, limit: int, after: UUID | None = None) -> list[Head]:
+        return [self._views.head(it) for it in await self.list_leads(where, limit=limit, after=after)]
+
+    async def lead_head(self, id: UUID) -> Head | None:
+        row = await self.lead(id)
+        return None if row is None else self._views.head(row)
 
     async def list_leads(self, where: LeadFilter, *, limit: int, after: UUID | None = None) -> list[LeadRow]:
         return _page(self.passing(where), limit, after)

@@ -41,7 +41,7 @@ async def store(place: str | None) -> AsyncIterator[AccessStore]:
 def access(*subject_ids: UUID, actor: UUID | None = None, minutes: float = 0, **more: object) -> Access:
     facts = {"operation": "read_customer", "count": 1, "categories": (Category.IDENTITY,)} | more
     at = NOON + timedelta(minutes=minutes)
-    return Access(at=at, actor=actor or uuid4(), subjects=packed(subject_ids), **facts)  # type: ignore[arg-type]
+    return Access(at=at, actor=actor or uuid4(), subjects=packed(it.bytes for it in subject_ids), **facts)  # type: ignore[arg-type]
 
 
 async def kept(store: AccessStore, where: AccessFilter, limit: int = 99) -> list[Access]:

@@ -20,6 +20,7 @@ from projections.directory import (
     MemberRow,
     canonical,
 )
+from projections.model import Head
 from services.ports import BlindIndex
 
 
@@ -42,16 +43,16 @@ class PostgresDirectory:
     async def list_customers(
         self, where: CustomerFilter, *, limit: int, after: UUID | None = None
     ) -> list[CustomerRow]:
-        conditions: Conditions = [
-            (sql.SQL("it.kind = %s"), where.kind),
-            (sql.SQL("it.owner_id = %s"), where.owner_id),
-            (sql.SQL("it.country = %s"), where.country),
-            (sql.SQL("it.sector = %s"), where.sector),
-            (sql.SQL("it.segment = %s"), where.segment),
-            (sql.SQL("%s = ANY (it.tags)"), where.tag),
-            (sql.SQL("it.archived = %s"), where.archived),
-        ]
-        return await self._customers.page(conditions, limit=limit, after=after)
+        return await self._customers.page(customer_conditions(where), limit=limit, after=after)
+
+    async def customer_heads(
+        self, where: CustomerFilter, *, limit: int, after: UUID | None = None
+    ) -> list[Head]:
+        conditions = customer_conditions(where)
+        return await self._customers.heads(conditions, limit=limit, after=after, member="owner_id")
+
+    async def customer_head(self, id: UUID) -> Head | None:
+        return await self._customers.head(id, member="owner_id")
 
     async def customers_of(self, subject_ids: Collection[UUID]) -> list[CustomerRow]:
         query = sql.SQL("SELECT {} FROM {} AS it WHERE it.subject_id = ANY (%s) ORDER BY it.id").format(
@@ -99,3 +100,16 @@ class PostgresDirectory:
             "WHERE erased_subject_id = ANY (%s) AND erased_at IS NOT NULL AND categories = '{}'"
         )
         return {record[0] for record in await fetch(self.pool, query, [list(subject_ids)])}
+
+
+def customer_conditions(where: CustomerFilter) -> Conditions:
+    """What the filter asks of a row of `directory.customers`."""
+    return [
+        (sql.SQL("it.kind = %s"), where.kind),
+        (sql.SQL("it.owner_id = %s"), where.owner_id),
+        (sql.SQL("it.country = %s"), where.country),
+        (sql.SQL("it.sector = %s"), where.sector),
+        (sql.SQL("it.segment = %s"), where.segment),
+        (sql.SQL("%s = ANY (it.tags)"), where.tag),
+        (sql.SQL("it.archived = %s"), where.archived),
+    ]

@@ -9,7 +9,7 @@ from psycopg import sql
 from infra.outage import unavailable_on_outage
 from infra.postgres.database import Pool
 from infra.postgres.views.tables import Table, load_rows
-from projections.model import Row
+from projections.model import Head, Row
 
 R = TypeVar("R", bound=Row)
 
@@ -28,7 +28,7 @@ def where_all(conditions: Conditions) -> tuple[sql.Composable, list[Any]]:
 
 
 async def fetch(
-    pool: Pool, query: sql.SQL | sql.Composed, values: Sequence[Any] | Mapping[str, Any] = ()
+    pool: Pool, query: bytes | sql.SQL | sql.Composed, values: Sequence[Any] | Mapping[str, Any] = ()
 ) -> list[Any]:
     """All records of the query. Raises `Unavailable`."""
     with unavailable_on_outage():
@@ -43,6 +43,7 @@ class RowReader(Generic[R]):
     def __init__(self, pool: Pool, table: Table[R]) -> None:
         self.pool = pool
         self.table = table
+        self._queries: dict[tuple[bool, ...], bytes] = {}
 
     async def one(self, id: UUID) -> R | None:
         return (await self.by_id([id])).get(id)
@@ -56,6 +57,28 @@ class RowReader(Generic[R]):
         with unavailable_on_outage():
             async with self.pool.connection() as connection:
                 return await load_rows(connection, self.table, ids)
+
+    async def heads(
+        self, conditions: Conditions, *, limit: int, after: UUID | None, member: str
+    ) -> list[Head]:
+        """The heads of the same page. `member`: the column that names a member of staff."""
+        return await self._heads([*conditions, (sql.SQL("it.id > %s"), after)], limit, member)
+
+    async def head(self, id: UUID, *, member: str) -> Head | None:
+        found = await self._heads([(sql.SQL("it.id = %s"), id)], 1, member)
+        return found[0] if found else None
+
+    async def _heads(self, conditions: Conditions, limit: int, member: str) -> list[Head]:
+        # Put together once for each choice of conditions: that takes longer than asking does.
+        asked = tuple(value is not None for _, value in conditions)
+        clause, values = where_all(conditions)
+        if asked not in self._queries:
+            query = sql.SQL(
+                "SELECT it.id, it.version, member.version FROM {} AS it "
+                "LEFT JOIN directory.members AS member ON member.id = it.{} WHERE {} ORDER BY it.id LIMIT %s"
+            ).format(self.table.identifier(), sql.Identifier(member), clause)
+            self._queries[asked] = query.as_bytes()
+        return [Head(*record) for record in await fetch(self.pool, self._queries[asked], [*values, limit])]
 
     async def page(self, conditions: Conditions, *, limit: int, after: UUID | None) -> list[R]:
         """In order of id, from the first above `after`."""
