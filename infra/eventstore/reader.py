@@ -44,6 +44,10 @@ AT_VERSIONS = f"""
 SELECT {COLUMNS} FROM log.events WHERE originator_id = %s AND originator_version = ANY(%s::bigint[])
 ORDER BY originator_version
 """  # noqa: S608
+OF_TOPICS = f"""
+SELECT {COLUMNS} FROM log.events WHERE topic = ANY(%s) AND position > %s AND position <= %s
+ORDER BY position LIMIT %s
+"""  # noqa: S608
 MILESTONES = """
 SELECT originator_id, max(originator_version), min(topic), max(position)
 FROM (
@@ -125,6 +129,12 @@ class FencedReader:
     async def at_versions(self, record_id: UUID, versions: Sequence[int]) -> Sequence[Notification]:
         """The record's events of these versions, in order."""
         return await self._notifications(AT_VERSIONS, record_id, list(versions))
+
+    async def of_topics(
+        self, topics: Sequence[str], after: int, until: int, limit: int
+    ) -> Sequence[Notification]:
+        """The events of these topics in these positions, in order; `until` lies below the fence."""
+        return await self._notifications(OF_TOPICS, list(topics), after, until, limit)
 
     async def milestones(self, after: int, until: int, limit: int) -> Sequence[tuple[UUID, int, str, int]]:
         """The records with an event at every 256th version in these positions: which, the last such version,

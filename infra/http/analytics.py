@@ -1,21 +1,21 @@
 """The figures over HTTP: funnel, cycle time, win rates, ticket times, backlog."""
 
-from datetime import timedelta
-from typing import Annotated
+from datetime import datetime, timedelta
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from domain.values import Priority, Stage
-from infra.http.auth import Reader
-from infra.http.dependencies import Door
 from infra.http.errors import READ_REFUSALS, documented
-from infra.http.leads import LeadFields
-from infra.http.reading import Page, wait_for
+from infra.http.leads import OF_LEADS, LeadFields
+from infra.http.reading import Page, Seeing
 from infra.http.records import SumsByCurrency, sums
-from infra.http.tickets import TicketFields
+from infra.http.replaying import ACCEPTED, TwoAxes, answer, two_axes
+from infra.http.tickets import OF_TICKETS, TicketFields
 from infra.http.values import Moment
 from projections.analytics import Every, WinRateBy
+from projections.views import Views
 
 router = APIRouter(prefix="/v1/analytics", tags=["analytics"])
 BACKLOG_DAYS = 90
@@ -96,29 +96,16 @@ class BacklogQuery(TicketFields):
     until: Moment | None = Field(None, description="Absent: now.")
 
 
-@router.get("/funnel", responses=documented(*READ_REFUSALS))
-async def read_funnel(door: Door, token: Reader, query: Annotated[LeadFields, Query()]) -> FunnelFigure:
-    """How many leads reached each stage, and what share goes on to the next."""
-    await wait_for(door, query)
-    return FunnelFigure.model_validate(await door.views.analytics.funnel(query.where()))
+async def _funnel(views: Views, query: LeadFields, now: datetime) -> FunnelFigure:
+    return FunnelFigure.model_validate(await views.analytics.funnel(query.where()))
 
 
-@router.get("/cycle_time", responses=documented(*READ_REFUSALS))
-async def read_cycle_time(
-    door: Door, token: Reader, query: Annotated[LeadFields, Query()]
-) -> CycleTimeFigure:
-    """How long sales take, the won and the lost."""
-    await wait_for(door, query)
-    return CycleTimeFigure.model_validate(await door.views.analytics.cycle_time(query.where()))
+async def _cycle_time(views: Views, query: LeadFields, now: datetime) -> CycleTimeFigure:
+    return CycleTimeFigure.model_validate(await views.analytics.cycle_time(query.where()))
 
 
-@router.get("/win_rate", responses=documented(*READ_REFUSALS))
-async def read_win_rate(
-    door: Door, token: Reader, query: Annotated[WinRateQuery, Query()]
-) -> Page[WinRateFigure]:
-    """What share of the closed leads was won, by agent, product or account."""
-    await wait_for(door, query)
-    rates = await door.views.analytics.win_rate(query.by, query.where())
+async def _win_rate(views: Views, query: WinRateQuery, now: datetime) -> Page[WinRateFigure]:
+    rates = await views.analytics.win_rate(query.by, query.where())
     items = [
         WinRateFigure.model_validate(
             {"key": it.key, "won": it.won, "lost": it.lost, "rate": it.rate} | sums(it.values)
@@ -128,23 +115,51 @@ async def read_win_rate(
     return Page(items=items, next=None)
 
 
-@router.get("/ticket_times", responses=documented(*READ_REFUSALS))
-async def read_ticket_times(
-    door: Door, token: Reader, query: Annotated[TicketFields, Query()]
-) -> Page[TicketTimesFigure]:
-    """How long customers wait for the first reply, and for the resolution, by priority."""
-    await wait_for(door, query)
-    times = await door.views.analytics.ticket_times(query.where(), at=door.clock.now())
+async def _ticket_times(views: Views, query: TicketFields, now: datetime) -> Page[TicketTimesFigure]:
+    times = await views.analytics.ticket_times(query.where(), at=now)
     return Page(items=[TicketTimesFigure.model_validate(it) for it in times], next=None)
 
 
-@router.get("/backlog", responses=documented(*READ_REFUSALS))
-async def read_backlog(
-    door: Door, token: Reader, query: Annotated[BacklogQuery, Query()]
-) -> Page[BacklogFigure]:
-    """How many tickets were unresolved at each midnight, or each Monday's, in UTC. At most 1,000 points."""
-    await wait_for(door, query)
-    until = query.until or door.clock.now()
+async def _backlog(views: Views, query: BacklogQuery, now: datetime) -> Page[BacklogFigure]:
+    until = query.until or now
     since = query.since or until - timedelta(days=BACKLOG_DAYS)
-    points = await door.views.analytics.backlog(query.where(), every=query.every, since=since, until=until)
+    points = await views.analytics.backlog(query.where(), every=query.every, since=since, until=until)
     return Page(items=[BacklogFigure.model_validate(it) for it in points], next=None)
+
+
+FUNNEL = two_axes(TwoAxes("funnel", OF_LEADS, LeadFields, _funnel))
+CYCLE_TIME = two_axes(TwoAxes("cycle_time", OF_LEADS, LeadFields, _cycle_time))
+WIN_RATE = two_axes(TwoAxes("win_rate", OF_LEADS, WinRateQuery, _win_rate))
+TICKET_TIMES = two_axes(TwoAxes("ticket_times", OF_TICKETS, TicketFields, _ticket_times))
+BACKLOG = two_axes(TwoAxes("backlog", OF_TICKETS, BacklogQuery, _backlog))
+ANSWERS: dict[int | str, dict[str, Any]] = {**ACCEPTED, **documented(*READ_REFUSALS)}
+
+
+@router.get("/funnel", response_model=FunnelFigure, responses=ANSWERS)
+async def read_funnel(reading: Seeing, query: Annotated[LeadFields, Query()]) -> Any:
+    """How many leads reached each stage, and what share goes on to the next."""
+    return await answer(reading, FUNNEL, query)
+
+
+@router.get("/cycle_time", response_model=CycleTimeFigure, responses=ANSWERS)
+async def read_cycle_time(reading: Seeing, query: Annotated[LeadFields, Query()]) -> Any:
+    """How long sales take, the won and the lost."""
+    return await answer(reading, CYCLE_TIME, query)
+
+
+@router.get("/win_rate", response_model=Page[WinRateFigure], responses=ANSWERS)
+async def read_win_rate(reading: Seeing, query: Annotated[WinRateQuery, Query()]) -> Any:
+    """What share of the closed leads was won, by agent, product or account."""
+    return await answer(reading, WIN_RATE, query)
+
+
+@router.get("/ticket_times", response_model=Page[TicketTimesFigure], responses=ANSWERS)
+async def read_ticket_times(reading: Seeing, query: Annotated[TicketFields, Query()]) -> Any:
+    """How long customers wait for the first reply, and for the resolution, by priority."""
+    return await answer(reading, TICKET_TIMES, query)
+
+
+@router.get("/backlog", response_model=Page[BacklogFigure], responses=ANSWERS)
+async def read_backlog(reading: Seeing, query: Annotated[BacklogQuery, Query()]) -> Any:
+    """How many tickets were unresolved at each midnight, or each Monday's, in UTC. At most 1,000 points."""
+    return await answer(reading, BACKLOG, query)

@@ -132,6 +132,12 @@ class MemoryEventStore:
         wanted = set(versions)
         return [it for it in await self.events_of(record_id) if it.originator_version in wanted]
 
+    async def of_topics(
+        self, topics: Sequence[str], after: int, until: int, limit: int
+    ) -> Sequence[Notification]:
+        """The events of these topics in these positions, in order."""
+        return [it for it in self._log[after:until] if it.topic in topics][:limit]
+
     async def milestones(self, after: int, until: int, limit: int) -> Sequence[tuple[UUID, int, str, int]]:
         """The records with an event at every 256th version in these positions: which, the last such version,
         a topic of theirs, and its position."""

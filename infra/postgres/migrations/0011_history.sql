@@ -52,3 +52,21 @@ CREATE INDEX ON timeline.entries (on_behalf_of, position) WHERE on_behalf_of IS 
 CREATE INDEX ON timeline.entries (recorded_at, position);
 CREATE INDEX ON timeline.entries (occurred_at, position);
 CREATE INDEX ON timeline.entries (causation_id) WHERE causation_id IS NOT NULL;
+
+-- Views as of other times that take a while: what was asked, how far it is, and what came of it. Filters and ids
+-- only: of a list the ids of its rows, which are folded and opened again for whoever reads it.
+CREATE TABLE history.reports (
+    id         uuid        PRIMARY KEY,
+    view       text        NOT NULL,
+    asked      jsonb       NOT NULL,
+    actor      text        NOT NULL,
+    asked_at   timestamptz NOT NULL,
+    state      text        NOT NULL CHECK (state IN ('running', 'done', 'cancelled', 'failed')),
+    done       bigint      NOT NULL DEFAULT 0,
+    total      bigint      NOT NULL DEFAULT 0,
+    -- When the process that works on it last said so.
+    beat_at    timestamptz NOT NULL,
+    result     jsonb,
+    CHECK ((state = 'done') = (result IS NOT NULL))
+);
+CREATE INDEX ON history.reports (asked_at);
