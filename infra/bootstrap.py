@@ -1,6 +1,6 @@
 """The composition root: the one place that names concrete classes, and puts them together."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
@@ -8,6 +8,9 @@ import psycopg
 import structlog
 
 from infra.accesslog import AccessLog
+from infra.audit.note import Signer
+from infra.audit.tree import AuditTree
+from infra.audit.trees import CHECKPOINT_KEY, EVENTS, open_trees
 from infra.blindindex import HmacBlindIndex
 from infra.clock import SystemClock
 from infra.eventstore.appender import Appender
@@ -47,7 +50,7 @@ from services.holds import Holds
 from services.lawfulness import Lawfulness
 from services.leads import Leads
 from services.members import Members
-from services.ports import Unavailable
+from services.ports import DataKey, Unavailable
 from services.privacyrequests import PrivacyRequests
 from services.reactions import Reactions
 from services.restrictions import Restrictions
@@ -105,6 +108,17 @@ class System:
     segmenter: Segmenter
     tokens: PostgresTokenStore
     accesses: AccessLog
+    trees: Mapping[str, AuditTree]
+
+    @property
+    def tree(self) -> AuditTree:
+        """The tree over the event log."""
+        return self.trees[EVENTS]
+
+    @property
+    def signer(self) -> Signer:
+        """Signs as the event log: checkpoints, and whatever else is handed out with our name on it."""
+        return self.tree.signer
 
 
 @asynccontextmanager
@@ -154,12 +168,13 @@ async def open_system(
                 pool, keks, namespace=settings.namespace, cache_seconds=settings.key_cache_seconds
             )
             blind = HmacBlindIndex(await ring.system_key(HmacBlindIndex.KEY_NAME))
+            checkpoint_key = await ring.system_key(CHECKPOINT_KEY)
             ledger = await open_ledger(
                 pool, settings.ledger_path, namespace=settings.namespace, clock=SystemClock()
             )
         except (KeyStoreUnfit, KekUnusable, LedgerUnfit) as error:
             raise CannotStart(str(error)) from None
-        system, appender = _compose(settings, database, pool, keks, ring, blind, ledger)
+        system, appender = _compose(settings, database, pool, keks, ring, blind, ledger, checkpoint_key)
         stack.push_async_callback(appender.close)
         stack.push_async_callback(system.accesses.close)
         await system.guard.look(starting=True)
@@ -176,6 +191,7 @@ def _compose(
     ring: PostgresKeyRing,
     blind: HmacBlindIndex,
     ledger: KeptLedger,
+    checkpoint_key: DataKey,
 ) -> tuple[System, Appender]:
     clock = SystemClock()
     mapper = EventMapper(settings.namespace)
@@ -236,8 +252,7 @@ def _compose(
         snapshots=snapshots,
         segmenter=Segmenter(segments, snapshots, reader, mapper, PostgresCheckpoints(pool)),
         tokens=PostgresTokenStore(pool, clock),
-        accesses=AccessLog(
-            PostgresAccesses(pool), before_answer=settings.access_durable == "before_answer"
-        ),
+        accesses=AccessLog(PostgresAccesses(pool), before_answer=settings.access_durable == "before_answer"),
+        trees=open_trees(pool, settings.namespace, checkpoint_key.secret, settings.witness_keys, clock),
     )
     return system, appender

@@ -52,6 +52,7 @@ async def door_of(system: System, stop: asyncio.Event) -> AsyncIterator[Dependen
             blind=system.blind,
             tokens=system.tokens,
             clock=system.clock,
+            trees=system.trees,
             ready=partial(status.checks, system),
             metrics=partial(status.metrics, system),
             ledger_fault=lambda: system.guard.fault,

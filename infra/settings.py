@@ -2,13 +2,14 @@
 
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from infra.audit.note import COSIGNATURE, Key
 from infra.kek.reference import FORMS, is_reference
 
 PREFIX = "LETHE_"
@@ -48,6 +49,15 @@ class Settings(BaseSettings):
     )
     ledger: str | None = Field(
         None, description="Where the erasure ledger is: file:PATH; absent: in the data."
+    )
+    checkpoints: Path | None = Field(
+        None, description="Folder that signed checkpoints are written to; absent: in the data."
+    )
+    checkpoint_seconds: float = Field(
+        10, ge=0.1, le=86_400, description="How often a log that grew is signed, at most."
+    )
+    witnesses: str | None = Field(
+        None, description="Verifier keys (C2SP vkeys, by comma) of those who may cosign checkpoints."
     )
     admin_token: SecretStr | None = Field(None, min_length=32, description="The first token; absent: made.")
     host: str = Field("127.0.0.1", min_length=1, description="Address that the API listens on.")
@@ -112,6 +122,24 @@ class Settings(BaseSettings):
     def vault_token_value(self) -> str | None:
         """The token for Vault in clear."""
         return None if self.vault_token is None else self.vault_token.get_secret_value()
+
+    @field_validator("witnesses")
+    @classmethod
+    def _are_witnesses(cls, witnesses: str | None) -> str | None:
+        for vkey in (witnesses or "").split(",") if witnesses is not None else ():
+            if Key.parse(vkey.strip()).kind != COSIGNATURE:
+                raise ValueError("should be keys of the kind cosignature/v1")
+        return witnesses
+
+    @property
+    def witness_keys(self) -> Sequence[Key]:
+        """Whose cosignatures are taken."""
+        return [Key.parse(it.strip()) for it in self.witnesses.split(",")] if self.witnesses else []
+
+    @property
+    def checkpoint_folder(self) -> Path:
+        """Where signed checkpoints are written, to be taken elsewhere."""
+        return (self.checkpoints or self.data / "checkpoints").expanduser().absolute()
 
     @property
     def kek_reference(self) -> str:

@@ -11,7 +11,7 @@ from infra.access import EVERYTHING, WeakToken
 from infra.bootstrap import CannotStart, System, open_system
 from infra.serving import keep_workers, listen, serve_system, stop_on_signals
 from infra.settings import Settings
-from infra.work import Work, everything, going_on, project_and_react, relay_of, scheduled
+from infra.work import Work, everything, going_on, project_and_react, relaying, scheduled
 
 FIRST_TOKEN = "first"  # noqa: S105 - its name
 PROJECTING = "projecting"
@@ -46,7 +46,7 @@ async def relay(settings: Settings, say: Say) -> None:
     """The relay to Kafka alone: one publishes, others stand by."""
     if settings.kafka is None:
         raise CannotStart("the relay needs LETHE_KAFKA")
-    await _work(settings, lambda system: {"relay": relay_of(system).run}, say, "relaying")
+    await _work(settings, relaying, say, "relaying")
 
 
 async def project(settings: Settings, say: Say) -> None:

@@ -5,6 +5,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
+from infra.audit.outbox import PostgresOutbox
+from infra.audit.trees import sequencer_of
 from infra.bootstrap import System
 from infra.postgres.relay_lease import PostgresRelayLease
 from infra.projector import KAFKA, Projector, following_log
@@ -62,6 +64,31 @@ def relay_of(system: System) -> "Relay":
     )
 
 
+def sequencing(system: System) -> dict[str, Work]:
+    """What makes the audit trees grow, and signs them: one works, others stand by."""
+    return {
+        f"tree of {log}": sequencer_of(
+            tree,
+            system.database.url,
+            system.pool,
+            system.reader,
+            system.settings.checkpoint_folder,
+            seconds=system.settings.checkpoint_seconds,
+        ).run
+        for log, tree in system.trees.items()
+    }
+
+
+def relaying(system: System) -> dict[str, Work]:
+    """What a relay process does."""
+    from infra.kafka.checkpoints import CheckpointRelay
+
+    assert system.settings.kafka is not None  # noqa: S101 - asked before
+    outbox = PostgresOutbox(system.database.url)
+    checkpoints = CheckpointRelay(outbox, system.settings.kafka, system.settings.namespace)
+    return {"relay": relay_of(system).run, "checkpoints": checkpoints.run}
+
+
 def project_and_react(system: System) -> dict[str, Work]:
     """What a projector process does."""
     reactions = ReactionRunner(
@@ -73,6 +100,7 @@ def project_and_react(system: System) -> dict[str, Work]:
         "segments": lambda stop: repeat(SEGMENTS_EVERY_SECONDS, system.segmenter.advance, stop),
         "ledger": system.guard.run,
         "erasures": lambda stop: repeat(RESUME_EVERY_SECONDS, system.erasures.resume, stop),
+        **sequencing(system),
     }
 
 
@@ -91,7 +119,7 @@ def everything(system: System) -> dict[str, Work]:
     """All of it, for one process that does the whole job."""
     work = project_and_react(system) | scheduled(system)
     if system.settings.kafka is not None:
-        work["relay"] = relay_of(system).run
+        work |= relaying(system)
     return work
 
 

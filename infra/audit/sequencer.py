@@ -53,20 +53,27 @@ class Sequencer:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work, or stand by, until `stop` is set. A database that is away is waited for."""
-        while not stop.is_set():
+        try:
+            while not stop.is_set():
+                await _sleep(stop, await self._attempt(stop))
+        finally:
+            await self._lease.release()
+
+    async def _attempt(self, stop: asyncio.Event) -> float:
+        """Lead for as long as it goes well; the seconds to wait before the next attempt."""
+        try:
+            if await self._lease.acquire():
+                await self._lead(stop)
+            return STANDBY_SECONDS
+        except Unavailable as error:
+            log.warning("sequencer_waits", tree=self._source.log, reason=str(error))
             pause = STANDBY_SECONDS
-            try:
-                if await self._lease.acquire():
-                    await self._lead(stop)
-            except Unavailable as error:
-                log.warning("sequencer_waits", tree=self._source.log, reason=str(error))
-            except (TreeUnfit, LogDiffers, FolderUnfit) as error:
-                # Again and again, until a person has mended it: /readyz says it too.
-                log.error("tree_unfit", tree=self._source.log, fault=str(error))
-                pause = FAULT_SECONDS
-            finally:
-                await self._lease.release()
-            await _sleep(stop, pause)
+        except (TreeUnfit, LogDiffers, FolderUnfit) as error:
+            # Again and again, until a person has mended it: /readyz says it too.
+            log.error("tree_unfit", tree=self._source.log, fault=str(error))
+            pause = FAULT_SECONDS
+        await self._lease.release()
+        return pause
 
     async def _lead(self, stop: asyncio.Event) -> None:
         async with self._lease.connection() as connection:

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from bisect import bisect_left
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, LiteralString
 
@@ -25,10 +26,18 @@ TILE_OF_POSITION: LiteralString = (
     " ORDER BY last_position LIMIT 1"
 )
 POSITIONS: LiteralString = "SELECT positions FROM audit.tiles WHERE log = %s AND level = 0 AND number = %s"
+STORED: Final[Mapping[str, LiteralString]] = {
+    "log": "SELECT FROM log.events WHERE position = %s",
+    "access": "SELECT FROM access.batches WHERE number = %s",
+}
 
 
 class NotInTree(Exception):
     """The tree has no such leaf, or was never of this size."""
+
+
+class NotInTreeYet(Exception):
+    """The tree will have this leaf in a moment. Try again soon."""
 
 
 class TreeDamaged(Exception):
@@ -93,7 +102,7 @@ class AuditTree:
     async def inclusion(self, position: int, size: int | None = None) -> Inclusion:
         """The proof of what is at this position of the log, in the tree of now or of this size.
 
-        Raises `NotInTree`, also for what this size does not reach yet.
+        Raises `NotInTree`, also for what a tree of this size did not reach; `NotInTreeYet`.
         """
         size = await self._known(size)
         index = await self.index_of(position)
@@ -115,12 +124,15 @@ class AuditTree:
         return Consistency(old, before, new, after, hashes)
 
     async def index_of(self, position: int) -> int:
-        """The leaf that was made of this position. Raises `NotInTree`."""
+        """The leaf that was made of this position. Raises `NotInTree` or `NotInTreeYet`."""
         for number, packed in await self._rows(TILE_OF_POSITION, self.log, position):
             positions = unpacked(packed)
             at = bisect_left(positions, position)
             if positions[at] == position:
                 return int(number) * TILE_HASHES + at
+            raise NotInTree
+        if await self._rows(STORED[self.log], position):
+            raise NotInTreeYet
         raise NotInTree
 
     async def position_of(self, index: int) -> int:

@@ -9,6 +9,7 @@ from infra.http import (
     accesses,
     activities,
     analytics,
+    audit,
     consents,
     customers,
     erasures,
@@ -54,6 +55,7 @@ ROUTERS: Final = (
     analytics.router,
     accesses.router,
     feed.router,
+    audit.router,
     tokens.router,
     health.router,
 )

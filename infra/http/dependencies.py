@@ -11,6 +11,7 @@ from fastapi import Depends, Request
 from domain.model import Category
 from infra.access import TokenStore
 from infra.accesslog import AccessLog
+from infra.audit.tree import AuditTree
 from infra.history.reports import ReportStore
 from infra.http.shelf import Shelf
 from infra.subjects import Subjects
@@ -141,6 +142,7 @@ class Dependencies:
     blind: BlindIndex
     tokens: TokenStore
     clock: Clock
+    trees: Mapping[str, AuditTree]
     ready: Callable[[], Awaitable[Mapping[str, str | None]]]
     metrics: Callable[[], Awaitable[bytes]]
     ledger_fault: Callable[[], str | None]

@@ -17,6 +17,8 @@ from starlette.responses import Response
 
 from domain.model import DomainError
 from infra import json
+from infra.audit.checkpoints import CheckpointNotFound
+from infra.audit.tree import NotInTree, NotInTreeYet
 from projections.analytics import TooManyPoints
 from services.erasures import SubjectNotFound
 from services.lawfulness import UnknownPurpose
@@ -136,6 +138,9 @@ STATUSES: Final[Mapping[type[Exception], int]] = {
     VersionConflict: 409,
     CommandReused: 409,
     TooManyPoints: 422,
+    CheckpointNotFound: 404,
+    NotInTree: 404,
+    NotInTreeYet: 503,
     UnknownPurpose: 422,
     DomainError: 409,
     Unavailable: 503,

@@ -27,6 +27,8 @@ READS = """
 /v1/customers/{id}/diff /v1/leads/{id}/diff /v1/tickets/{id}/diff
 /v1/pipeline /v1/analytics/funnel /v1/analytics/cycle_time /v1/analytics/win_rate
 /v1/analytics/ticket_times /v1/analytics/backlog /v1/events
+/v1/audit/key /v1/audit/checkpoint /v1/audit/checkpoints /v1/audit/checkpoints/{size}
+/v1/audit/inclusion /v1/audit/consistency /v1/audit/tiles/{level}/{number}
 """
 WRITES = {
     "customers": (
@@ -83,6 +85,7 @@ NEEDED: dict[str, Scope] = {
     "POST /v1/subjects/{id}/erasure": Scope.ERASE,
     "POST /v1/erasures/{id}/acknowledge": Scope.WRITE,
     **dict.fromkeys(COMPLIES, Scope.COMPLY),
+    "POST /v1/audit/checkpoints/{size}/cosignatures": Scope.WRITE,
     "POST /v1/tokens": Scope.ADMIN,
     "GET /v1/tokens": Scope.ADMIN,
     "DELETE /v1/tokens/{id}": Scope.ADMIN,
@@ -105,7 +108,7 @@ def ask(client: httpx.Client, operation: str, token: str | None) -> httpx.Respon
     method, path = operation.split(" ")
     headers = {} if token is None else {"Authorization": f"Bearer {token}"}
     body: dict[str, Any] = {"json": {}} if method == "POST" else {}
-    return client.request(method, path.format(id=uuid4()), headers=headers, **body)
+    return client.request(method, path.format(id=uuid4(), size=1, level=0, number=0), headers=headers, **body)
 
 
 def test_every_operation_stands_in_the_table(server: Running) -> None:
