@@ -1,12 +1,16 @@
 """How the system is doing: for `lethe status`, for Prometheus, and for those who ask whether it is ready."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from datetime import datetime
 from typing import Any, LiteralString
 
 from prometheus_client import CollectorRegistry, Gauge, generate_latest
 from pydantic import BaseModel, Field
 
+from infra.audit.figures import TreeFigures
+from infra.audit.figures import fault as tree_fault
+from infra.audit.figures import figures as tree_figures
 from infra.bootstrap import System
 from infra.kek import KekUnusable, KeyStoreUnfit
 from infra.outage import unavailable_on_outage
@@ -57,6 +61,7 @@ class Status(BaseModel):
     views_follow: str = Field(description="What views are fed from: log or kafka.")
     records: dict[str, int] = Field(description="Records by kind, as the views have them.")
     keys: dict[str, dict[str, int]] = Field(description="Data keys by category and state.")
+    trees: list[TreeFigures] = Field(description="The audit trees.")
     pool: PoolUse
     privacy_requests: dict[str, int] = Field(description="Requests of people: open, and of those overdue.")
     jobs: list[JobState] = Field(description="What the scheduler does, and when it last did.")
@@ -81,6 +86,7 @@ async def status(system: System) -> Status:
         views_follow=source,
         records=dict(await _rows(system, RECORDS)),
         keys=keys,
+        trees=await tree_figures(system.pool),
         pool=_pool_use(system),
         privacy_requests=asdict(await system.views.privacy.figures(at=system.clock.now())),
         jobs=await job_states(system.pool),
@@ -118,6 +124,7 @@ async def metrics(system: System) -> bytes:
     for category, states in found.keys.items():
         for state, number in states.items():
             keys.labels(category, state).set(number)
+    _trees(registry, found.trees, system.clock.now())
     requests = Gauge("lethe_privacy_requests", "Unanswered requests of people.", ["state"], registry=registry)
     for state, number in found.privacy_requests.items():
         requests.labels(state).set(number)
@@ -131,6 +138,23 @@ async def metrics(system: System) -> bytes:
     return generate_latest(registry)
 
 
+def _trees(registry: CollectorRegistry, trees: Sequence[TreeFigures], now: datetime) -> None:
+    size = Gauge("lethe_tree_size", "Leaves in the audit tree.", ["tree"], registry=registry)
+    lag = Gauge("lethe_tree_lag_positions", "How far behind its log it is.", ["tree"], registry=registry)
+    fault = Gauge(
+        "lethe_tree_fault", "1 where a tree is not signed: /readyz says why.", ["tree"], registry=registry
+    )
+    signed = Gauge("lethe_checkpoint_size", "Leaves that are signed.", ["tree"], registry=registry)
+    age = Gauge("lethe_checkpoint_age_seconds", "Since the last was signed.", ["tree"], registry=registry)
+    for it in trees:
+        size.labels(it.log).set(it.size)
+        lag.labels(it.log).set(it.lag)
+        fault.labels(it.log).set(it.fault is not None)
+        signed.labels(it.log).set(it.signed_size)
+        if it.signed_at is not None:
+            age.labels(it.log).set((now - it.signed_at).total_seconds())
+
+
 async def checks(system: System) -> Mapping[str, str | None]:
     """What must be well for the system to serve: None where it is, else what is wrong, without details."""
     try:
@@ -140,6 +164,7 @@ async def checks(system: System) -> Mapping[str, str | None]:
         with unavailable_on_outage():
             behind = await needs_migration(system.database.url)
         key_store_fault = await _key_store_fault(system)
+        fault_of_trees = await tree_fault(system.pool)
     except Unavailable:
         return {"database": "cannot be reached"}
     lag = max((_follower(position, *it).lag for it in tracked), default=0)
@@ -148,6 +173,7 @@ async def checks(system: System) -> Mapping[str, str | None]:
         "migrations": "not up to date" if behind else None,
         "keys": key_store_fault,
         "ledger": system.guard.fault,
+        "trees": fault_of_trees,
         "views": f"{lag} positions behind" if lag > VIEWS_BEHIND_POSITIONS_MAX else None,
     }
 

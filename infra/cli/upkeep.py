@@ -46,6 +46,11 @@ def _in_words(found: Status) -> str:
         f"{found.namespace}: log at position {found.position}, readers wait {found.fence_wait_seconds:.3f} s",
         *(f"  view {it.name}: {it.position} ({it.lag} behind)" for it in found.views),
         *(f"  relay to {it.name}: {it.position} ({it.lag} behind)" for it in found.relay),
+        *(
+            f"  tree of {it.log}: {it.size} leaves ({it.lag} behind), {it.signed_size} of them signed"
+            + (f", AT FAULT: {it.fault}" if it.fault else "")
+            for it in found.trees
+        ),
         "  " + ", ".join(f"{number} {kind}" for kind, number in found.records.items()),
     ]
     for category, states in sorted(found.keys.items()):
