@@ -1,6 +1,7 @@
 """Bodies that are accepted."""
 
 from typing import Any
+from uuid import uuid4
 
 
 def person(**more: Any) -> dict[str, Any]:
@@ -20,3 +21,16 @@ def organisation(**more: Any) -> dict[str, Any]:
 
 def ticket(**more: Any) -> dict[str, Any]:
     return {"channel": "email", "impact": "medium", "urgency": "high", "subject": "Dark display"} | more
+
+
+def activity(**more: Any) -> dict[str, Any]:
+    """A purpose that needs no consent, unless more is said."""
+    return {
+        "code": f"purpose-{uuid4().hex[:12]}",
+        "name": "Order fulfilment",
+        "description": "Taking, making and sending orders.",
+        "lawful_basis": "contract",
+        "consent_needed": False,
+        "categories": ["contact"],
+        "subject_kinds": ["customers"],
+    } | more

@@ -1,32 +1,24 @@
 """Consents, the register of processing, and commands held to their purpose, over HTTP."""
 
 from typing import Any
-from uuid import uuid4
 
 import httpx
 import pytest
 
-from tests.http.samples import person
+from tests.http.samples import activity, person
 
 WORDING = {"wording_version": "2026-02", "source": "web form"}
 
 
-def activity(**more: Any) -> dict[str, Any]:
-    return {
-        "code": f"news-{uuid4().hex[:12]}",
-        "name": "Newsletter",
-        "description": "Monthly news by e-mail.",
-        "lawful_basis": "consent",
-        "consent_needed": True,
-        "categories": ["contact"],
-        "subject_kinds": ["customers"],
-    } | more
+def newsletter(**more: Any) -> dict[str, Any]:
+    """A purpose that needs consent."""
+    return activity(name="Newsletter", lawful_basis="consent", consent_needed=True, **more)
 
 
 @pytest.fixture
 def purpose(api: httpx.Client) -> str:
     """The code of an activity that needs consent."""
-    says = activity()
+    says = newsletter()
     assert api.post("/v1/activities", json=says).status_code == 201
     return str(says["code"])
 
@@ -88,7 +80,7 @@ def test_consents_are_listed_by_person(api: httpx.Client, created: Any, purpose:
 
 def test_an_unknown_purpose_is_malformed_and_a_retired_one_refused(api: httpx.Client, created: Any) -> None:
     made = created("customers", person())
-    says = activity(lawful_basis="contract", consent_needed=False)
+    says = activity()
     registered = api.post("/v1/activities", json=says)
     api.post(f"{registered.headers['location']}/retire")
     path = f"/v1/customers/{made['id']}/archive"
@@ -99,7 +91,7 @@ def test_an_unknown_purpose_is_malformed_and_a_retired_one_refused(api: httpx.Cl
 
 
 def test_the_register_is_kept_changed_and_listed(api: httpx.Client) -> None:
-    says = activity()
+    says = newsletter()
     made = api.post("/v1/activities", json=says)
     again = api.post("/v1/activities", json=says)
     assert again.status_code == 409

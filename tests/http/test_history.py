@@ -7,7 +7,7 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from tests.http.samples import person, ticket
+from tests.http.samples import activity, person, ticket
 from tests.http.stack import Running
 
 
@@ -34,6 +34,7 @@ def worked(api: httpx.Client, created: Any) -> dict[str, Any]:
 
 def test_an_entry_says_what_changed_who_did_it_and_for_whom(api: httpx.Client, created: Any) -> None:
     made = created("leads", lead())
+    api.post("/v1/activities", json=activity(code="sales"))
     principal = str(uuid4())
     headers = {"Lethe-On-Behalf-Of": principal, "Lethe-Purpose": "sales", "Lethe-Ground": "consent"}
     api.post(f"/v1/leads/{made['id']}/contact", json={"note": "called"}, headers=headers)
