@@ -20,15 +20,15 @@ class BoxUnsealer:
         if not values:
             return {}
         keys = await self._ring.fetch({(value.subject_id, value.category) for value in values})
-        boxes: dict[tuple[object, ...], Opened] = {}
+        boxes: dict[str, tuple[Sealed, Opened]] = {}
         opened: dict[Sealed, str | Erased] = {}
         for value in values:
+            known = boxes.get(value.box)
             # A box stands for itself only in its own place: a copy elsewhere must not pass unopened.
-            place = (value.box, value.originator_id, value.originator_version, value.topic, value.event_id,
-                     value.subject_id, value.category, value.fingerprint)  # fmt: skip
-            if (contents := boxes.get(place)) is None:
+            if known is None or not _same_place(known[0], value):
                 key = keys[value.subject_id, value.category]
-                contents = boxes[place] = self._opened(value, key)
+                known = boxes[value.box] = value, self._opened(value, key)
+            contents = known[1]
             opened[value] = contents if isinstance(contents, Erased) else _field(contents, value)
         return opened
 
@@ -51,6 +51,18 @@ class BoxUnsealer:
             value.category,
         )
         return open_box(value.box, key, place)
+
+
+def _same_place(one: Sealed, other: Sealed) -> bool:
+    return (
+        one.originator_version == other.originator_version
+        and one.fingerprint == other.fingerprint
+        and one.category is other.category
+        and one.topic == other.topic
+        and one.originator_id == other.originator_id
+        and one.event_id == other.event_id
+        and one.subject_id == other.subject_id
+    )
 
 
 def _field(contents: dict[str, str], value: Sealed) -> str:

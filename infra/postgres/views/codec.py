@@ -21,6 +21,7 @@ from projections.tickets import Span
 
 R = TypeVar("R", bound=Row)
 Decode = Callable[[Any], Any]
+CATEGORIES: Mapping[str, Category] = {it.value: it for it in Category}
 
 
 class NotSealed(TypeError):
@@ -79,8 +80,10 @@ class RowCodec(Generic[R]):
         return {"boxes": boxes.kept, **document} if document else None
 
     def _decode_sealed(self, document: Mapping[str, Any], id: UUID) -> dict[str, Any]:
+        boxes: list[Callable[[str], Sealed]] = [_opened_box(box, id) for box in document["boxes"]]
+
         def handle(reference: Sequence[Any]) -> Sealed:
-            return _handle(document["boxes"][reference[0]], reference[1], id)
+            return boxes[reference[0]](reference[1])
 
         found = {name: handle(document[name]) for name in self.personal if name in document}
         people = {
@@ -125,19 +128,15 @@ class _Boxes:
         return [place, handle.field]
 
 
-def _handle(box: Sequence[Any], field: str, id: UUID) -> Sealed:
+def _opened_box(box: Sequence[Any], id: UUID) -> Callable[[str], Sealed]:
+    """What makes the handles of one box: whatever they share is read once."""
     subject, category, fingerprint, ciphertext, version, topic, event = box
-    return Sealed(
-        subject_id=UUID(subject),
-        category=Category(category),
-        fingerprint=fingerprint,
-        box=ciphertext,
-        field=field,
-        originator_id=id,
-        originator_version=version,
-        topic=topic,
-        event_id=UUID(event),
-    )
+    subject_id, event_id, its_category = UUID(subject), UUID(event), CATEGORIES[category]
+
+    def handle(field: str) -> Sealed:
+        return Sealed(subject_id, its_category, fingerprint, ciphertext, field, id, version, topic, event_id)
+
+    return handle
 
 
 def _encode_person(person: ContactRow, boxes: _Boxes) -> dict[str, Any]:
