@@ -13,6 +13,7 @@ from infra.audit.tree import AuditTree
 from infra.audit.trees import CHECKPOINT_KEY, EVENTS, open_trees
 from infra.blindindex import HmacBlindIndex
 from infra.clock import SystemClock
+from infra.dossier.gathering import Sources
 from infra.eventstore.appender import Appender
 from infra.eventstore.erasurejournal import PostgresErasureJournal
 from infra.eventstore.lastevents import PostgresLastEvents
@@ -22,6 +23,7 @@ from infra.eventstore.store import PostgresEventStore
 from infra.eventstore.unsealer import BoxUnsealer
 from infra.history.segmenting import Segmenter
 from infra.history.segments import Snapshots
+from infra.kafka.record import topics
 from infra.kek import KekPlace, KekUnusable, KeyStoreUnfit, open_keks
 from infra.ledger import LedgerUnfit
 from infra.ledgerguard import LedgerGuard
@@ -41,6 +43,7 @@ from infra.postgres.views.views import PostgresViews
 from infra.registrations import ViewedRegistrations
 from infra.settings import Settings
 from infra.subjects import Subjects
+from infra.timeline import Histories
 from services.activities import Activities
 from services.application import Application
 from services.consents import Consents
@@ -92,6 +95,7 @@ class System:
     tickets: Tickets
     members: Members
     privacy_requests: PrivacyRequests
+    dossiers: Sources
     erasures: Erasures
     restrictions: Restrictions
     activities: Activities
@@ -237,6 +241,16 @@ def _compose(
         tickets=Tickets(application),
         members=Members(application),
         privacy_requests=PrivacyRequests(application, erasures=erasures, subjects=subjects),
+        dossiers=Sources(
+            namespace=settings.namespace,
+            clock=clock,
+            ring=ring,
+            unsealer=unsealer,
+            views=views,
+            events=Histories(reader, mapper, snapshots),
+            accesses=PostgresAccesses(pool),
+            streams=topics(settings.namespace) if settings.kafka is not None else (),
+        ),
         erasures=erasures,
         ledger=ledger,
         guard=LedgerGuard(pool, ledger, ring, erasures),

@@ -32,6 +32,7 @@ async def door_of(system: System, stop: asyncio.Event) -> AsyncIterator[Dependen
             tickets=system.tickets,
             members=system.members,
             privacy_requests=system.privacy_requests,
+            dossiers=system.dossiers,
             erasures=system.erasures,
             restrictions=system.restrictions,
             activities=system.activities,

@@ -19,7 +19,7 @@ from domain.privacyrequest.terms import (
 from domain.values import Channel, ErasureGround
 from services.application import Application, Target, replay
 from services.erasures import Erasures, SubjectNotFound, SubjectRegister, WhenHeld
-from services.ports import CommandContext, Ground, Outcome
+from services.ports import CommandContext, Ground, Outcome, RecordNotFound
 
 SCHEDULER = "lethe-scheduler"
 
@@ -78,6 +78,13 @@ class PrivacyRequests:
     async def link_dossier(self, *, dossier_id: UUID, **to: Unpack[Target]) -> Outcome:
         return await self._change(lambda request: request.link_dossier(dossier_id=dossier_id), **to)
 
+    async def check_answerable(self, id: UUID, *, subject_id: UUID) -> None:
+        """Raises `RecordNotFound` where it is no request of this person, and what `link_dossier` would."""
+        request = await self._load(id)
+        if request.subject_id != subject_id:
+            raise RecordNotFound(id)
+        request.check_answerable()
+
     async def refuse(self, *, ground: RefusalGround, **to: Unpack[Target]) -> Outcome:
         return await self._change(lambda request: request.refuse(ground=ground), **to)
 
@@ -118,7 +125,7 @@ class PrivacyRequests:
         return await self._carry_on(outcome, self._following(id, "carry on"))
 
     async def _carry_on(self, outcome: Outcome, cause: CommandContext) -> Fulfilment:
-        request = replay(PrivacyRequest, outcome.id, (await self._application.store.load(outcome.id)).events)
+        request = await self._load(outcome.id)
         if request.erasure is None or request.state is not RequestState.OPEN:
             return Fulfilment(outcome, request.state, request.erasure_id)
         erasing = await self._erasures.erase(
@@ -138,6 +145,9 @@ class PrivacyRequests:
             context=self._following(request.id, "erased", cause),
         )
         return Fulfilment(done, RequestState.FULFILLED, erasure_id)
+
+    async def _load(self, id: UUID) -> PrivacyRequest:
+        return replay(PrivacyRequest, id, (await self._application.store.load(id)).events)
 
     async def _change(self, decide: Callable[[PrivacyRequest], None], **to: Unpack[Target]) -> Outcome:
         to["context"] = _by_right(to["context"])

@@ -124,7 +124,7 @@ class PrivacyRequest(Aggregate):
 
     def link_dossier(self, *, dossier_id: UUID) -> None:
         """A dossier is made for this request. Not before it is known that who asks is the person."""
-        self._check_answerable()
+        self.check_answerable()
         if dossier_id != self.dossier_id:
             self.trigger_event(PrivacyDossierMade, dossier_id=dossier_id)
 
@@ -142,7 +142,7 @@ class PrivacyRequest(Aggregate):
         """
         if self.state is RequestState.FULFILLED:
             return
-        self._check_answerable()
+        self.check_answerable()
         if self.kind is RequestKind.ERASURE:
             self._begin_erasure(ground or ErasureGround.NO_LONGER_NECESSARY, categories)
             return
@@ -187,7 +187,8 @@ class PrivacyRequest(Aggregate):
         if self.state is not RequestState.OPEN:
             raise RequestIsClosed(self.id)
 
-    def _check_answerable(self) -> None:
+    def check_answerable(self) -> None:
+        """Raises `RequestIsClosed` or `IdentityNotVerified`."""
         self._check_open()
         if not self.verified:
             raise IdentityNotVerified(self.id)

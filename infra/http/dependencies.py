@@ -12,6 +12,7 @@ from domain.model import Category
 from infra.access import TokenStore
 from infra.accesslog import AccessLog
 from infra.audit.tree import AuditTree
+from infra.dossier.gathering import Sources
 from infra.history.reports import ReportStore
 from infra.http.shelf import Shelf
 from infra.subjects import Subjects
@@ -122,6 +123,7 @@ class Dependencies:
     tickets: Tickets
     members: Members
     privacy_requests: PrivacyRequests
+    dossiers: Sources
     erasures: Erasures
     restrictions: Restrictions
     activities: Activities

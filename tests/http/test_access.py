@@ -23,8 +23,9 @@ READS = """
 /v1/tickets /v1/tickets/{id} /v1/tickets/{id}/timeline /v1/queues
 /v1/members /v1/members/{id} /v1/members/{id}/timeline
 /v1/subjects/{id} /v1/subjects/{id}/timeline /v1/erasures/{id}
-/v1/actors/{id}/timeline /v1/timeline
+/v1/actors/{id}/timeline /v1/timeline /v1/reports/{id} /v1/reports/{id}/result
 /v1/customers/{id}/diff /v1/leads/{id}/diff /v1/tickets/{id}/diff
+/v1/schemas/dossier.json
 /v1/pipeline /v1/analytics/funnel /v1/analytics/cycle_time /v1/analytics/win_rate
 /v1/analytics/ticket_times /v1/analytics/backlog /v1/events
 /v1/audit/key /v1/audit/checkpoint /v1/audit/checkpoints /v1/audit/checkpoints/{size}
@@ -47,6 +48,7 @@ COMPLIES = {
     "POST /v1/privacy-requests",
     "GET /v1/privacy-requests",
     "GET /v1/privacy-requests/{id}",
+    "GET /v1/subjects/{id}/dossier",
     *(
         f"POST /v1/privacy-requests/{{id}}/{verb}"
         for verb in ("verify-identity", "extend", "fulfil", "refuse", "withdraw")
@@ -71,6 +73,7 @@ NEEDED: dict[str, Scope] = {
     **{f"POST {path}": Scope.COMPLY for path in RIGHTS_COMMANDED.split()},
     **{f"GET {path}": Scope.READ for path in READS.split()},
     "POST /v1/customers/lookup": Scope.READ,
+    "DELETE /v1/reports/{id}": Scope.READ,
     "POST /v1/lawfulness": Scope.READ,
     **dict.fromkeys(("GET /v1/activities", "GET /v1/activities/{id}"), Scope.READ),
     **dict.fromkeys(("GET /v1/consents", "GET /v1/consents/{id}"), Scope.READ),

@@ -1,0 +1,214 @@
+"""Gathers everything that is held about a person (GDPR, articles 15 and 20), a page of it at a time.
+
+What is sealed under somebody else's key is theirs, and is left out; so are legal holds, which serve legal
+claims (articles 15(4) and 23(1)(j)), and who of the staff did or saw something (Court of Justice, C-579/21).
+"""
+
+from collections.abc import AsyncIterator, Collection, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Final, Protocol
+from uuid import UUID
+
+from domain.model import Category
+from infra.accesslog import AccessFilter, AccessStore
+from infra.dossier import notice
+from infra.dossier.opening import Opening
+from projections.privacy import PrivacyRequestFilter
+from projections.rights import ActivityFilter, ConsentFilter, RetentionFilter
+from projections.timeline import SubjectRecord
+from projections.views import Views
+from services.erasures import SubjectNotFound
+from services.ports import Clock, KeyRing, Recorded, Unsealer
+
+FORMAT: Final = "lethe/dossier/1"
+ENTRIES_PAGE: Final = 5_000
+EVENTS_PAGE: Final = 250
+ROWS_PAGE: Final = 200
+ROWS_MAX: Final = 1_000
+LEFT_OUT: Final = frozenset({"hold"})
+
+
+class Form(StrEnum):
+    """All that is held (article 15), or what the person provided, for another controller (article 20)."""
+
+    ACCESS = "access"
+    PORTABILITY = "portability"
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A part of the dossier: a `value`; or, where it may be long, `items` that come as they are asked for."""
+
+    name: str
+    value: Any = None
+    items: AsyncIterator[dict[str, Any]] | None = None
+
+
+class EventReader(Protocol):
+    """Reads events by where they are."""
+
+    async def at(self, positions: Sequence[int]) -> Sequence[Recorded]:
+        """The events at these positions, in order."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """Where a dossier is gathered from. `streams`: the Kafka topics, where there is a Kafka."""
+
+    namespace: str
+    clock: Clock
+    ring: KeyRing
+    unsealer: Unsealer
+    views: Views
+    events: EventReader
+    accesses: AccessStore
+    streams: Collection[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Whose dossier, in which form, and for which privacy request. `id` is the dossier's own."""
+
+    id: UUID
+    subject_id: UUID
+    form: Form = Form.ACCESS
+    request_id: UUID | None = None
+
+
+async def open_dossier(sources: Sources, asked: Asked) -> "Dossier":
+    """The dossier, of which only the list of records is read yet. Raises `SubjectNotFound`."""
+    records = await sources.views.timeline.records(asked.subject_id)
+    if not records:
+        raise SubjectNotFound(asked.subject_id)
+    return Dossier(sources, asked, [it for it in records if it.kind not in LEFT_OUT])
+
+
+class Dossier:
+    """One person's dossier. Its sections are gone through once, each to its end before the next."""
+
+    def __init__(self, sources: Sources, asked: Asked, records: Sequence[SubjectRecord]) -> None:
+        self.asked = asked
+        self.records = records
+        self._sources = sources
+        self._records = self._events = 0
+        self._whole = asked.form is Form.ACCESS
+        self._opening = Opening(
+            asked.subject_id, sources.unsealer, sources.ring, provided=asked.form is Form.PORTABILITY
+        )
+
+    async def sections(self) -> AsyncIterator[Section]:
+        """In the order of the document. Raises `KeyLost`, `Tampered` or `Unavailable`."""
+        yield Section("dossier", await self._head())
+        if self._whole:
+            yield Section("processing", await self._processing())
+            yield Section("retention", await self._retention())
+            yield Section("requests", await self._requests())
+        yield Section("consents", await self._consents())
+        yield Section("records", items=self._current())
+        yield Section("history", items=self._history())
+        if self._whole:
+            yield Section("accesses", items=self._accesses())
+        yield Section("end", {"records": self._records, "events": self._events})
+
+    async def _head(self) -> dict[str, Any]:
+        standing = await self._opening.standing()
+        return {
+            "format": FORMAT,
+            "id": self.asked.id,
+            "form": self.asked.form,
+            "made_at": self._sources.clock.now(),
+            "namespace": self._sources.namespace,
+            "subject_id": self.asked.subject_id,
+            "request_id": self.asked.request_id,
+            "erased": standing.erased,
+            "erased_categories": sorted(Category if standing.erased else standing.erased_categories),
+            "restricted": standing.restricted,
+            "rights": notice.RIGHTS,
+            "automated_decisions": notice.AUTOMATED,
+        }
+
+    async def _processing(self) -> dict[str, Any]:
+        """Purposes, bases, sources and recipients: article 15(1)(a), (c) and (g)."""
+        views = self._sources.views
+        activities = await views.rights.list_activities(ActivityFilter(living=True), limit=ROWS_MAX)
+        erasures = await views.directory.erasures_of(self.asked.subject_id)
+        names = (
+            "code", "name", "description", "lawful_basis", "categories", "recipients", "third_countries",
+            "safeguards", "retention",
+        )  # fmt: skip
+        return {
+            "activities": [_named(it, *names) for it in activities],
+            "streams": sorted(self._sources.streams),
+            "subscribers": sorted({name for it in erasures for name in it.acknowledged_by}),
+        }
+
+    async def _retention(self) -> list[dict[str, Any]]:
+        """How long which data of which records is kept: article 15(1)(d)."""
+        kinds = {it.kind for it in self.records}
+        living = RetentionFilter(living=True)
+        policies = await self._sources.views.rights.list_policies(living, limit=ROWS_MAX)
+        names = ("kind", "category", "days", "after", "legal_reason")
+        return [_named(it, *names) for it in policies if it.kind in kinds]
+
+    async def _consents(self) -> list[dict[str, Any]]:
+        where = ConsentFilter(subject_id=self.asked.subject_id)
+        names = (
+            "purpose", "channel", "state", "wording_version", "source", "given_at", "expires_on", "ended_at",
+        )  # fmt: skip
+        consents = await self._sources.views.rights.list_consents(where, limit=ROWS_MAX)
+        return [_named(it, *names) for it in consents]
+
+    async def _requests(self) -> list[dict[str, Any]]:
+        where = PrivacyRequestFilter(subject_id=self.asked.subject_id)
+        now = self._sources.clock.now()
+        names = ("id", "kind", "received_on", "due_on", "state", "refusal_ground", "closed_at")
+        requests = await self._sources.views.privacy.list_requests(where, at=now, limit=ROWS_MAX)
+        return [_named(it, *names) for it in requests]
+
+    async def _current(self) -> AsyncIterator[dict[str, Any]]:
+        """Each record as things stand; of one that no view shows, that there is one."""
+        views = self._sources.views
+        readers: dict[str, Any] = {
+            "customer": views.directory.customers,
+            "lead": views.pipeline.leads,
+            "member": views.directory.members,
+            "ticket": views.tickets.tickets,
+        }
+        for kind in sorted({it.kind for it in self.records}):
+            ids = [it.id for it in self.records if it.kind == kind]
+            for start in range(0, len(ids), ROWS_PAGE):
+                page = ids[start : start + ROWS_PAGE]
+                if kind in readers:
+                    shown = await self._opening.rows(kind, await readers[kind](page))
+                else:
+                    shown = [{"id": id, "kind": kind, "facts": {}, "personal": {}} for id in page]
+                for it in shown:
+                    self._records += 1
+                    yield it
+
+    async def _history(self) -> AsyncIterator[dict[str, Any]]:
+        """Every event that names the person, in order: what was known when, and why."""
+        after, kept = 0, {it.id for it in self.records}
+        index = self._sources.views.timeline
+        while entries := await index.entries(self.asked.subject_id, limit=ENTRIES_PAGE, after=after):
+            positions = [it.position for it in entries if it.originator_id in kept]
+            for start in range(0, len(positions), EVENTS_PAGE):
+                history = await self._sources.events.at(positions[start : start + EVENTS_PAGE])
+                for event in await self._opening.events(history):
+                    self._events += 1
+                    yield event
+            after = entries[-1].position
+
+    async def _accesses(self) -> AsyncIterator[dict[str, Any]]:
+        """When whose data was shown, what for, and which: not to whom of the staff."""
+        where, before = AccessFilter(subject_id=self.asked.subject_id), None
+        while kept := await self._sources.accesses.find(where, limit=ROWS_MAX, before=before):
+            for it in kept:
+                yield _named(it.access, "at", "operation", "purpose", "ground", "categories", "export_id")
+            before = (kept[-1].batch, kept[-1].line)
+
+
+def _named(it: Any, *names: str) -> dict[str, Any]:
+    return {name: getattr(it, name) for name in names}
