@@ -14,6 +14,7 @@ from fastapi import FastAPI
 from pydantic import SecretStr
 
 from infra.access import EVERYTHING, Scope
+from infra.audit.note import Cosigner
 from infra.bootstrap import System, open_system
 from infra.door import door_of
 from infra.http.app import create_app
@@ -24,6 +25,7 @@ from infra.work import going_on, project_and_react
 
 T = TypeVar("T")
 START_SECONDS_MAX = 60
+WITNESS = Cosigner("witness.example/w1", b"\x02" * 32)
 
 
 class Running:
@@ -51,7 +53,12 @@ class Running:
 @contextmanager
 def running(database_url: str, folder: Path) -> Iterator[Running]:
     """Serve on a free port, views following the log, until the block ends."""
-    settings = Settings(data=folder, database_url=SecretStr(database_url))
+    settings = Settings(
+        data=folder,
+        database_url=SecretStr(database_url),
+        checkpoint_seconds=0.2,
+        witnesses=WITNESS.vkey,
+    )
     log = StringIO()
     configure("debug", log)
     ready = threading.Event()
