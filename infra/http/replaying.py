@@ -6,7 +6,7 @@ what stood then, a report of it, and the command line.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
@@ -94,16 +94,14 @@ async def answer(reading: Reading, view: TwoAxes, query: AxesQuery) -> Any:
     work = Making(door, view, query, moment)
     task = asyncio.create_task(work.compute(), name=f"replay {view.name}")
     try:
-        async with asyncio.timeout(door.patience_seconds):
-            found = await asyncio.shield(task)
-    except TimeoutError:
-        if task.done():
-            raise
-        return accepted(await work.become_report(task, str(reading.token.actor_id)))
-    except asyncio.CancelledError:
+        done, _ = await asyncio.wait([task], timeout=door.patience_seconds)
+        if not done:
+            return accepted(await work.become_report(task, str(reading.token.actor_id)))
+    except BaseException:
+        # Nobody waits for it any more.
         task.cancel()
         raise
-    return await shown(reading, view, found, moment)
+    return await shown(reading, view, task.result(), moment)
 
 
 async def shown(reading: Reading, view: TwoAxes, found: Any, moment: datetime) -> Any:
@@ -124,7 +122,6 @@ class Making:
     moment: datetime
     done: int = 0
     total: int = 0
-    task: "asyncio.Task[Any] | None" = field(default=None)
 
     async def compute(self) -> Any:
         views = await self.door.replays.views(

@@ -19,6 +19,7 @@ from infra.eventstore.mapper import EventMapper
 from infra.eventstore.reader import FencedReader
 from infra.eventstore.store import PostgresEventStore
 from infra.eventstore.unsealer import BoxUnsealer
+from infra.history.replay import TopicReader
 from infra.kafka.broker import LocalBroker
 from infra.kafka.consumer import KafkaSource
 from infra.kafka.record import topics
@@ -75,8 +76,8 @@ class Ring(KeyRing, KeyShredder, SubjectMarks, Protocol):
     """A key ring that can shred and mark, too."""
 
 
-class Log(LogReader, PlaceReader, Protocol):
-    """A log that is read in order, and by place."""
+class Log(LogReader, PlaceReader, TopicReader, Protocol):
+    """A log that is read in order, by place, and by topic."""
 
 
 @dataclass(frozen=True, slots=True)
