@@ -114,7 +114,12 @@ class RetentionRunner:
             raise Unavailable("the views are too far behind to say what is past its time")
         policies, tally = await self.policies(), Tally()
         # Gathered first: an open cursor over the whole timeline would hold back PostgreSQL's clean-up.
-        due = [it[0].subject_id async for it in self.plan(at) if any(finding.due for finding in it)]
+        due: list[UUID] = []
+        async for found in self.plan(at):
+            if any(it.due for it in found):
+                due.append(found[0].subject_id)
+            else:
+                tally.add(found)
         for start in range(0, len(due), BATCH):
             # Looked at again: since the plan somebody may have come back.
             holdings = await self._holdings.of(due[start : start + BATCH], watched(policies))

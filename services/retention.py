@@ -21,13 +21,21 @@ from services.ports import CommandContext, Outcome, Refused, Standing
 
 POLICIES = uuid5(NAMESPACE_URL, "urn:lethe:retention")
 
+
+def _categories(kind: str, *, of_part: bool) -> frozenset[Category]:
+    fields = (it for event in AGGREGATES[kind] for it in layout(event).personal.values())
+    return frozenset(it.category for it in fields if (it.subject != "subject_id") is of_part)
+
+
 CATEGORIES_OF: Mapping[str, frozenset[Category]] = MappingProxyType(
-    {
-        kind: frozenset(it.category for event in events for it in layout(event).personal.values())
-        for kind, events in AGGREGATES.items()
-    }
+    {kind: _categories(kind, of_part=False) for kind in AGGREGATES}
 )
-"""The categories of personal data that records of each kind hold, by the catalogue of events."""
+"""The categories that records of each kind hold of the person they are about, by the catalogue of events."""
+
+CATEGORIES_OF_PART: Mapping[str, frozenset[Category]] = MappingProxyType(
+    {kind: _categories(kind, of_part=True) for kind in AGGREGATES}
+)
+"""The same of others whom they name, such as the contacts of a customer."""
 
 TAKES_BACK: Mapping[str, frozenset[str]] = MappingProxyType(
     {
@@ -71,7 +79,7 @@ class Retentions:
     ) -> Outcome:
         """Raises `NothingToRetain` or `NotAStart`."""
         id = policy_of(kind, category)
-        if category not in CATEGORIES_OF.get(kind, ()):
+        if category not in CATEGORIES_OF.get(kind, frozenset()) | CATEGORIES_OF_PART.get(kind, frozenset()):
             raise NothingToRetain(id)
         if not {it.TOPIC for it in AGGREGATES[kind]}.union({LAST_ACTIVITY}).issuperset(term["after"]):
             raise NotAStart(id)
@@ -103,12 +111,22 @@ Policies = Mapping[tuple[str, Category], Policy]
 
 @dataclass(frozen=True, slots=True)
 class Holding:
-    """A record that names a person: its last event's time, and the last place and time of certain events."""
+    """A record that names a person: its last event's time, and the last place and time of certain events.
+
+    `part`: it is about somebody else, and names the person beside them.
+    """
 
     record_id: UUID
     kind: str
     last_activity: datetime
     latest: Mapping[str, tuple[int, datetime]] = field(default_factory=dict)
+    part: bool = False
+
+    @property
+    def categories(self) -> frozenset[Category]:
+        """What it holds of the person."""
+        of_kind = CATEGORIES_OF_PART if self.part else CATEGORIES_OF
+        return of_kind.get(self.kind, frozenset())
 
 
 class Because(StrEnum):
@@ -179,7 +197,7 @@ def _find(
     keeps: list[Keep] = []
     past: list[datetime] = []
     for holding in holdings:
-        if category not in CATEGORIES_OF.get(holding.kind, ()):
+        if category not in holding.categories:
             continue
         kept = _kept(holding, policies.get((holding.kind, category)), at)
         if isinstance(kept, Keep):

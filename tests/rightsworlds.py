@@ -10,26 +10,37 @@ from uuid import UUID, uuid4
 
 from domain.values import CustomerKind, LawfulBasis
 from infra.blindindex import HmacBlindIndex
+from infra.eventstore.erasurejournal import PostgresErasureJournal
 from infra.eventstore.lastevents import PostgresLastEvents
 from infra.eventstore.unsealer import BoxUnsealer
 from infra.kek import mint
+from infra.ledgerkeeping import open_ledger
+from infra.memory.erasurejournal import MemoryErasureJournal
+from infra.memory.holdings import MemoryHoldings
 from infra.memory.lastevents import MemoryLastEvents
+from infra.memory.ledger import MemoryLedger
 from infra.memory.views import MemoryViews
+from infra.postgres.indexpurger import PostgresIndexPurger
+from infra.postgres.views.holdings import PostgresHoldings
 from infra.postgres.views.store import PostgresViewStore
 from infra.postgres.views.views import PostgresViews
 from infra.registrations import ViewedRegistrations
+from infra.retention import Holdings, RetentionRunner
 from infra.subjects import Subjects
 from projections.views import Views
 from services.activities import Activities
 from services.application import Application
 from services.consents import Consents
 from services.customers import Customers
+from services.erasures import ErasureJournal, ErasureLedger, Erasures
 from services.holds import Holds
 from services.lawfulness import LastEvents, Lawfulness
 from services.leads import Leads
-from services.ports import CommandContext, Ground, Recorded
+from services.ports import CommandContext, Ground, IndexPurger, Recorded
 from services.reactions import Reactions
 from services.restrictions import Restrictions
+from services.retention import Retentions
+from services.tickets import Tickets
 from tests.eventlogs import NAMESPACE, Log, memory_log, postgres_log
 
 NOON = datetime(2026, 3, 4, 12, tzinfo=UTC)
@@ -55,6 +66,10 @@ class RightsWorld:
     unsealer: BoxUnsealer
     clock: SetClock
     last: LastEvents
+    journal: ErasureJournal
+    ledger: ErasureLedger
+    purger: IndexPurger
+    everybody: Holdings
     position: int = 0
 
     def __post_init__(self) -> None:
@@ -74,7 +89,20 @@ class RightsWorld:
         self.consents = Consents(
             self.application, lawfulness=self.lawfulness, ring=self.log.ring, subjects=self.subjects
         )
+        self.erasures = Erasures(
+            self.application,
+            shredder=self.log.ring,
+            purger=self.purger,
+            subjects=self.subjects,
+            journal=self.journal,
+            ledger=self.ledger,
+        )
+        self.retentions = Retentions(self.application)
+        self.retention = RetentionRunner(
+            self.everybody, self.views, self.log.reader, self.log.ring, self.erasures, self.clock
+        )
         self.customers = Customers(self.application)
+        self.tickets = Tickets(self.application)
         self.leads = Leads(self.application)
         self.reactions = Reactions(self.application, self.unsealer)
 
@@ -118,10 +146,32 @@ async def rights_world(url: str | None, folder: Path) -> AsyncIterator[RightsWor
         memory = memory_log()
         unsealer = BoxUnsealer(memory.ring, NAMESPACE)
         twins = MemoryViews(unsealer, blind, memory.ring)
-        yield RightsWorld(memory, twins, twins, unsealer, SetClock(), MemoryLastEvents(memory.store))
+        yield RightsWorld(
+            memory,
+            twins,
+            twins,
+            unsealer,
+            SetClock(),
+            MemoryLastEvents(memory.store),
+            MemoryErasureJournal(memory.store, memory.mapper),
+            MemoryLedger(),
+            twins,
+            MemoryHoldings(twins),
+        )
         return
     async with postgres_log(url, folder) as log:
         unsealer = BoxUnsealer(log.ring, NAMESPACE)
         store = PostgresViewStore(log.pool, unsealer, blind)
-        last = PostgresLastEvents(log.pool, log.mapper)
-        yield RightsWorld(log, store, PostgresViews(log.pool, blind), unsealer, SetClock(), last)
+        clock = SetClock()
+        yield RightsWorld(
+            log,
+            store,
+            PostgresViews(log.pool, blind),
+            unsealer,
+            clock,
+            PostgresLastEvents(log.pool, log.mapper),
+            PostgresErasureJournal(log.pool, log.mapper),
+            await open_ledger(log.pool, folder / "ledger", namespace=NAMESPACE, clock=clock),
+            PostgresIndexPurger(log.pool),
+            PostgresHoldings(log.pool),
+        )

@@ -50,4 +50,5 @@ class MemoryHoldings:
             kind=kind_of(entries[0].topic),
             last_activity=max(it.occurred_at for it in entries),
             latest={it.topic: (it.position, it.occurred_at) for it in entries if counts(it)},
+            part=part,
         )

@@ -28,7 +28,7 @@ WITH named AS (
                FILTER (WHERE topic = ANY (%(of_record)s)) AS whole
     FROM timeline.entries WHERE {of_which} GROUP BY 1
 )
-SELECT subject_id, originator_id, first, last_activity, whole, CASE WHEN since > 1 THEN part END
+SELECT subject_id, originator_id, first, last_activity, whole, since > 1, part
 FROM named JOIN records USING (originator_id) WHERE first IS NOT NULL ORDER BY subject_id, originator_id
 """
 """Of an event that happened several times the last one stays: later values of a key replace earlier ones."""
@@ -89,11 +89,12 @@ def _parameters(topics: Collection[str]) -> dict[str, Any]:
 
 
 def _holding(record: Sequence[Any]) -> Holding:
-    _, id, first, last_activity, whole, part = record
-    latest = (whole or {}) | (part or {})
+    _, id, first, last_activity, whole, is_part, part = record
+    latest = (whole or {}) | ((part or {}) if is_part else {})
     return Holding(
         record_id=id,
         kind=kind_of(first),
         last_activity=last_activity,
         latest={topic: (place, datetime.fromisoformat(at)) for topic, (place, at) in latest.items()},
+        part=is_part,
     )
