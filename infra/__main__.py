@@ -7,6 +7,7 @@ import typer
 from infra.cli import (  # noqa: F401 - each makes its commands known
     erasing,
     importing,
+    keys,
     privacy,
     rebuilding,
     scheduling,

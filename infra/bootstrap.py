@@ -41,6 +41,7 @@ from infra.postgres.views.store import PostgresViewStore
 from infra.postgres.views.tables import TABLES
 from infra.postgres.views.views import PostgresViews
 from infra.registrations import ViewedRegistrations
+from infra.rotation import Rotation
 from infra.settings import Settings
 from infra.subjects import Subjects
 from infra.timeline import Histories
@@ -85,6 +86,7 @@ class System:
     mapper: EventMapper
     keks: KekPlace
     ring: PostgresKeyRing
+    rotation: Rotation
     blind: HmacBlindIndex
     unsealer: BoxUnsealer
     reader: FencedReader
@@ -231,6 +233,7 @@ def _compose(
         mapper=mapper,
         keks=keks,
         ring=ring,
+        rotation=Rotation(database.url, keks, erasures, settings.namespace),
         blind=blind,
         unsealer=unsealer,
         reader=reader,

@@ -20,13 +20,14 @@ from infra.bootstrap import CannotStart
 from infra.eventloop import run
 from infra.importing.mapping import BadMapping
 from infra.importing.rows import BadFile
+from infra.kek import KekUnusable
 from infra.rebuild import RebuildRunning
 from infra.settings import BadSettings, Settings, load
 from services.ports import KeyLost, Tampered, Unavailable
 
 P = ParamSpec("P")
 USED_WRONGLY = (BadSettings, BadMapping)
-FAILED = (DomainError, Unavailable, BadFile, CannotStart, KeyLost, RebuildRunning, Tampered)
+FAILED = (DomainError, Unavailable, BadFile, CannotStart, KekUnusable, KeyLost, RebuildRunning, Tampered)
 
 lethe = typer.Typer(
     name="lethe",

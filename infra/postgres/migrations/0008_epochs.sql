@@ -157,6 +157,34 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
     ORDER BY 1, 2
 $$;
 
+-- What should not be, and how often it is.
+CREATE FUNCTION keys.odd()
+RETURNS TABLE (what text, number bigint)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+    SELECT * FROM (
+        SELECT 'living keys of erased subjects', count(*)
+        FROM keys.data_keys AS kept JOIN keys.subjects AS subject USING (subject_id)
+        WHERE kept.state = 'active' AND subject.erased_at IS NOT NULL
+        UNION ALL
+        SELECT 'keys of subjects that are not listed', count(*)
+        FROM keys.data_keys AS kept
+        WHERE NOT EXISTS (SELECT FROM keys.subjects AS subject WHERE subject.subject_id = kept.subject_id)
+        UNION ALL
+        SELECT 'keys wrapped under a KEK that is destroyed, or was never known', count(*)
+        FROM (
+            SELECT epoch FROM keys.data_keys WHERE state = 'active' UNION ALL SELECT epoch FROM keys.system_keys
+        ) AS wrapped
+        WHERE NOT EXISTS (
+            SELECT FROM keys.epochs AS living WHERE living.number = wrapped.epoch AND living.ended_at IS NULL
+        )
+        UNION ALL
+        SELECT 'holds on erased subjects', count(*)
+        FROM keys.holds JOIN keys.subjects AS subject USING (subject_id)
+        WHERE subject.erased_at IS NOT NULL
+    ) AS found (what, number)
+    WHERE number > 0
+$$;
+
 -- How many keys are still wrapped under the epoch. Where it is none, and the epoch is not the last, it is emptied:
 -- nothing is minted in it any more, so that stays true.
 CREATE FUNCTION keys.empty_epoch(its_number integer)
