@@ -9,6 +9,7 @@ import domain.activity.events
 import domain.consent.events
 import domain.customer.events
 import domain.erasure.events
+import domain.export.events
 import domain.hold.events
 import domain.lead.events
 import domain.member.events
@@ -61,6 +62,7 @@ AGGREGATES: Mapping[str, tuple[type[Event], ...]] = MappingProxyType(
         "ticket": tuple(events_in(domain.ticket.events)),
         "member": tuple(events_in(domain.member.events)),
         "erasure": tuple(events_in(domain.erasure.events)),
+        "export": tuple(events_in(domain.export.events)),
         "privacyrequest": tuple(events_in(domain.privacyrequest.events)),
         "restriction": tuple(events_in(domain.restriction.events)),
         "hold": tuple(events_in(domain.hold.events)),

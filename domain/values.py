@@ -301,3 +301,11 @@ class SubjectKind(StrEnum):
     CONTACTS = "contacts"
     LEADS = "leads"
     MEMBERS = "members"
+
+
+class ExportFormat(StrEnum):
+    """What an export is written as: JSON Lines, comma-separated values, or a report to read and print."""
+
+    JSONL = "jsonl"
+    CSV = "csv"
+    HTML = "html"

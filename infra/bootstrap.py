@@ -37,10 +37,12 @@ from infra.postgres.keystore import key_ring_at
 from infra.postgres.migrate import DatabaseUnfit, check_namespace, migrate, needs_migration
 from infra.postgres.segments import PostgresCheckpoints, PostgresSegments
 from infra.postgres.tokens import PostgresTokenStore
+from infra.postgres.views.holdings import PostgresHoldings
 from infra.postgres.views.store import PostgresViewStore
 from infra.postgres.views.tables import TABLES
 from infra.postgres.views.views import PostgresViews
 from infra.registrations import ViewedRegistrations
+from infra.retention import RetentionRunner
 from infra.rotation import Rotation
 from infra.settings import Settings
 from infra.subjects import Subjects
@@ -50,6 +52,7 @@ from services.application import Application
 from services.consents import Consents
 from services.customers import Customers
 from services.erasures import Erasures
+from services.exports import Exports
 from services.holds import Holds
 from services.lawfulness import Lawfulness
 from services.leads import Leads
@@ -58,6 +61,7 @@ from services.ports import DataKey, Unavailable
 from services.privacyrequests import PrivacyRequests
 from services.reactions import Reactions
 from services.restrictions import Restrictions
+from services.retention import Retentions
 from services.tickets import Tickets
 
 log = structlog.get_logger(__name__)
@@ -103,9 +107,12 @@ class System:
     activities: Activities
     lawfulness: Lawfulness
     consents: Consents
+    retentions: Retentions
+    retention: RetentionRunner
     holds: Holds
     ledger: KeptLedger
     guard: LedgerGuard
+    exports: Exports
     subjects: Subjects
     reactions: Reactions
     views: PostgresViews
@@ -250,6 +257,7 @@ def _compose(
             ring=ring,
             unsealer=unsealer,
             views=views,
+            log=reader,
             events=Histories(reader, mapper, snapshots),
             accesses=PostgresAccesses(pool),
             streams=topics(settings.namespace) if settings.kafka is not None else (),
@@ -260,8 +268,11 @@ def _compose(
         activities=Activities(application),
         lawfulness=lawfulness,
         consents=Consents(application, lawfulness=lawfulness, ring=ring, subjects=subjects),
+        retentions=Retentions(application),
+        retention=RetentionRunner(PostgresHoldings(pool), views, reader, ring, erasures, clock),
         restrictions=Restrictions(application, marks=ring, ring=ring, subjects=subjects),
         holds=Holds(application, marks=ring, ring=ring, subjects=subjects),
+        exports=Exports(application),
         subjects=subjects,
         reactions=Reactions(application, unsealer),
         views=views,

@@ -13,6 +13,7 @@ from uuid import UUID
 
 from domain.catalogue import EVENTS, layout
 from domain.erasure.events import ErasureRequested, SubjectErased
+from domain.export.events import ExportEvent
 from domain.model import Event
 from projections.model import Recorded
 
@@ -59,7 +60,7 @@ class Order(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class EntryFilter:
-    """Which events; None leaves the field open. Periods run from the first moment inside to the first one out.
+    """Which events; None leaves it open. Periods run from the first moment inside to the first one outside.
 
     `actor` did it, `on_behalf_of` had it done. `topics`: stored names, such as `lead.won`.
     """
@@ -154,6 +155,9 @@ def kind_of(topic: str) -> str:
 def _subjects(event: Event) -> tuple[UUID, ...]:
     if isinstance(event, ErasureRequested | SubjectErased):
         return (event.erased_subject_id,)
+    if isinstance(event, ExportEvent):
+        exported = getattr(event, "exported_subject_id", None)
+        return () if exported is None else (exported,)
     named = _subject_fields(type(event))
     if len(named) == 1:
         return (getattr(event, named[0]),)

@@ -22,6 +22,7 @@ STREAMS = {
     "consent": "consents",
     "customer": "customers",
     "erasure": "erasures",
+    "export": "exports",
     "hold": "holds",
     "lead": "leads",
     "member": "members",
