@@ -752,6 +752,11 @@ class Alignment:
         else:
             self._unlocated += 1
 
+    @property
+    def shifted(self) -> bool:
+        """Whether leaves are missing or too many so far."""
+        return len(self._shifts) > 1
+
     def index_of(self, ordinal: int) -> int:
         """Which index the leaf has that stands at `ordinal` in the data."""
         at = bisect.bisect_right(self._shifts, (ordinal, sys.maxsize)) - 1
@@ -1252,12 +1257,17 @@ class Verification:
 
 
 def prove(
-    tree: Tree, alignment: Alignment, root: bytes, findings: Findings, leaf: str = LEAF, tile: str = TILE
+    tree: Tree,
+    alignment: Alignment,
+    root: bytes,
+    findings: Findings,
+    places: tuple[str, str, str] = (LEAF, TILE, CHECKPOINT),
 ) -> None:
-    """Say what of leaves and tiles is not what the signed root is made of."""
+    """Say what of leaves and tiles is not what the root is made of. `places`: what findings call these."""
+    leaf, tile, above = places
     found = tree.resolve(root)
     if found is None:
-        findings.add(CHECKPOINT, "neither the leaves nor the tiles lead to its root")
+        findings.add(above, "neither the leaves nor the tiles lead to its root")
     else:
         for index in found.right & alignment.changed.keys():
             del alignment.changed[index]
@@ -1344,7 +1354,7 @@ def verify_bundle(
         work.run(key, checkpoints)
     except ValueError as error:
         findings.add("bundle", str(error))
-        return outcome(path, {}, [], findings)
+        return outcome(str(path), {}, [], findings)
     scope = work.scope
     document = {
         "origin": work.key.name,
@@ -1360,19 +1370,19 @@ def verify_bundle(
         "checks": [it._asdict() for it in work.checks],
         "erasures": work.erasures,
     }
-    lines = [f"{'ok ' if it.well else 'BAD'} {it.name}: {it.words}" for it in work.checks]
+    lines = [check_in_words(it) for it in work.checks]
     lines += [f"erased: {erased_in_words(it)}" for it in work.erasures]
     if key is None:
         lines.append(
             "note: checked with the key that the bundle brought along; give --vkey one that you trust"
         )
-    return outcome(path, document, lines, findings)
+    return outcome(str(path), document, lines, findings)
 
 
-def outcome(path: Path, document: dict[str, Any], lines: list[str], findings: Findings) -> Outcome:
+def outcome(what: str, document: dict[str, Any], lines: list[str], findings: Findings) -> Outcome:
     """The findings below what was checked, and the verdict last."""
     well = not findings.total
-    said = dict(document, file=str(path), verified=well)
+    said = dict(document, file=what, verified=well)
     said["first_bad_index"] = findings.first_bad_index
     said["missing"] = [list(it) for it in findings.missing]
     said["findings"] = [dict(it._asdict(), words=it.words) for it in findings.kept]
@@ -1382,7 +1392,11 @@ def outcome(path: Path, document: dict[str, Any], lines: list[str], findings: Fi
         verdict += f"; the first bad index is {findings.first_bad_index}"
     more = findings.total - len(findings.kept)
     told = [f"  {it}" for it in findings.kept] + ([f"  and {more} more"] if more else [])
-    return Outcome(said, [str(path), *lines, *told, verdict], well)
+    return Outcome(said, [what, *lines, *told, verdict], well)
+
+
+def check_in_words(it: Check) -> str:
+    return f"{'ok ' if it.well else 'BAD'} {it.name}: {it.words}"
 
 
 def erased_in_words(it: dict[str, Any]) -> str:
