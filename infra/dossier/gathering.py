@@ -19,12 +19,13 @@ from projections.rights import ActivityFilter, ConsentFilter, RetentionFilter
 from projections.timeline import SubjectRecord
 from projections.views import Views
 from services.erasures import SubjectNotFound
-from services.ports import Clock, KeyRing, Recorded, Unsealer
+from services.ports import Clock, KeyRing, Recorded, Unavailable, Unsealer
 
 FORMAT: Final = "lethe/dossier/1"
 ENTRIES_PAGE: Final = 5_000
 EVENTS_PAGE: Final = 250
 ROWS_PAGE: Final = 200
+BEHIND_SECONDS_MAX: Final = 5.0
 ROWS_MAX: Final = 1_000
 LEFT_OUT: Final = frozenset({"hold"})
 
@@ -45,6 +46,14 @@ class Section:
     items: AsyncIterator[dict[str, Any]] | None = None
 
 
+class LogEnd(Protocol):
+    """Knows how far the log has come."""
+
+    async def last(self) -> int:
+        """The highest position of a stored event."""
+        ...
+
+
 class EventReader(Protocol):
     """Reads events by where they are."""
 
@@ -62,6 +71,7 @@ class Sources:
     ring: KeyRing
     unsealer: Unsealer
     views: Views
+    log: LogEnd
     events: EventReader
     accesses: AccessStore
     streams: Collection[str] = ()
@@ -78,7 +88,13 @@ class Asked:
 
 
 async def open_dossier(sources: Sources, asked: Asked) -> "Dossier":
-    """The dossier, of which only the list of records is read yet. Raises `SubjectNotFound`."""
+    """The dossier, of which only the list of records is read yet.
+
+    Raises `SubjectNotFound`; and `Unavailable` where the views do not show yet what the log holds: it would
+    not be everything.
+    """
+    if not await sources.views.wait_for(await sources.log.last(), BEHIND_SECONDS_MAX):
+        raise Unavailable("the views are behind the log: what is held is not all to be seen yet")
     records = await sources.views.timeline.records(asked.subject_id)
     if not records:
         raise SubjectNotFound(asked.subject_id)

@@ -27,6 +27,7 @@ HORIZON_SECONDS_MAX = 1.0
 
 COLUMNS = "originator_id, originator_version, topic, state, position"
 DRAWN = "SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM log.positions"
+LAST = "SELECT coalesce(max(position), 0) FROM log.events"
 ALLOCATION = "SELECT highest, fence::text FROM log.allocation()"
 PASSED = "SELECT pg_snapshot_xmin(pg_current_snapshot()) > %s::xid8"
 PAGE = f"SELECT {COLUMNS} FROM log.events WHERE position > %s AND position <= %s ORDER BY position LIMIT %s"  # noqa: S608
@@ -114,6 +115,10 @@ class FencedReader:
         while await self._advance() < drawn and time.monotonic() < until:  # noqa: ASYNC110 - nobody sends word
             await asyncio.sleep(POLL_SECONDS_MIN)
         return self._horizon
+
+    async def last(self) -> int:
+        """The highest position of a stored event; 0 where there is none. Lower ones may be on their way."""
+        return int(await self._value(LAST))
 
     async def events_of(self, originator_id: UUID) -> Sequence[Notification]:
         """All events of one aggregate, in order."""

@@ -1,0 +1,111 @@
+"""`lethe subject export`: everything that is held about a person, in a file for them."""
+
+import os
+from collections.abc import AsyncIterator
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Final
+from uuid import NAMESPACE_URL, UUID, uuid5
+
+import typer
+from uuid_utils.compat import uuid7
+
+from domain.model import Category
+from infra.accesslog import Access, packed
+from infra.bootstrap import System, open_system
+from infra.cli.command import Answer, Call, command, lethe
+from infra.dossier.ashtml import as_html
+from infra.dossier.asjson import as_json
+from infra.dossier.gathering import Asked, Dossier, Form, open_dossier
+from services.ports import CommandContext, Ground
+
+OPERATOR: Final = uuid5(NAMESPACE_URL, "urn:lethe:operator")
+"""The pseudonym of whoever may use the command line."""
+
+subject = typer.Typer(help="A person, by the id of their data subject.")
+lethe.add_typer(subject, name="subject")
+
+
+class Format(StrEnum):
+    """For programs, or for people."""
+
+    JSON = "json"
+    HTML = "html"
+
+
+@command("export", group=subject)
+async def export(
+    call: Call,
+    subject: Annotated[UUID, typer.Argument(help="The data subject's id.")],
+    out: Annotated[Path, typer.Option(dir_okay=False, help="The file to write; readable by you only.")],
+    format: Annotated[Format, typer.Option(help="For programs, or for people.")] = Format.JSON,
+    form: Annotated[Form, typer.Option(help="Everything; or what the person provided.")] = Form.ACCESS,
+    request: Annotated[UUID | None, typer.Option(help="The privacy request it answers.")] = None,
+) -> Answer:
+    """Write down everything that is held about a person, for them (GDPR, articles 15 and 20).
+
+    The file is there once it is whole.
+    """
+    if not out.parent.is_dir():
+        raise typer.BadParameter(f"there is no folder {out.parent}")
+    asked = Asked(id=uuid7(), subject_id=subject, form=form, request_id=request)
+    async with open_system(call.settings, migrated=False) as system:
+        dossier = await open_dossier(system.dossiers, asked)
+        if request is not None:
+            await system.privacy_requests.check_answerable(request, subject_id=subject)
+        _note(system, dossier)
+        sections = dossier.sections()
+        size = await _write(out, as_json(sections) if format is Format.JSON else as_html(sections))
+        if request is not None:
+            await system.privacy_requests.link_dossier(
+                id=request, dossier_id=asked.id, context=_linking(system, asked)
+            )
+    document = {
+        "id": str(asked.id),
+        "subject_id": str(subject),
+        "form": form,
+        "file": str(out),
+        "bytes": size,
+    }
+    return Answer(document, f"Dossier {asked.id}: {size} bytes in {out}")
+
+
+def _note(system: System, dossier: Dossier) -> None:
+    system.accesses.note(
+        Access(
+            at=system.clock.now(),
+            actor=OPERATOR,
+            operation="subject_export",
+            ground=Ground.SUBJECT_RIGHTS,
+            categories=tuple(sorted(Category)),
+            count=len(dossier.records),
+            subjects=packed([dossier.asked.subject_id.bytes]),
+            export_id=dossier.asked.id,
+        )
+    )
+
+
+def _linking(system: System, asked: Asked) -> CommandContext:
+    return CommandContext(
+        command_id=uuid5(asked.id, "link"),
+        request_digest=asked.id.bytes,
+        actor="lethe-cli",
+        occurred_at=system.clock.now(),
+        correlation_id=asked.id,
+    )
+
+
+async def _write(out: Path, chunks: AsyncIterator[bytes]) -> int:
+    """Beside its place first, then put there: a file that broke off never stands in it."""
+    beside = out.with_name(f".{out.name}.{uuid7().hex}")
+    size = 0
+    try:
+        with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            async for chunk in chunks:
+                size += file.write(chunk)
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(out)
+    finally:
+        beside.unlink(missing_ok=True)
+    return size
