@@ -31,7 +31,7 @@ LOOK_TWICE_SECONDS = 0.5
 LOOK_AT_ALL_SECONDS = 3600.0
 PAGE_LINES = 5_000
 BEGINNING = Mark(-1, "", 0)
-APPLY_LOCK = 0x6C657468650004
+APPLY_LOCK = 0x6C657468650007
 REASON = "Applied again from the erasure ledger."
 
 IN_LOG: LiteralString = """
