@@ -5,11 +5,13 @@ import sys
 import typer
 
 from infra.cli import (  # noqa: F401 - each makes its commands known
+    dossier,
     erasing,
     importing,
     keys,
     privacy,
     rebuilding,
+    rights,
     scheduling,
     serving,
     upkeep,

@@ -38,6 +38,8 @@ async def door_of(system: System, stop: asyncio.Event) -> AsyncIterator[Dependen
             activities=system.activities,
             lawfulness=system.lawfulness,
             consents=system.consents,
+            retentions=system.retentions,
+            retention=system.retention,
             holds=system.holds,
             store=system.store,
             reader=system.reader,

@@ -12,6 +12,7 @@ from infra.postgres.relay_lease import PostgresRelayLease
 from infra.projector import KAFKA, Projector, following_log
 from infra.reacting import ReactionRunner
 from infra.reminding import attending
+from infra.rightsjobs import expiring, retaining
 from infra.rotation import rotating_every
 from infra.scheduling import Job, Scheduler
 from infra.supervision import repeat, supervise
@@ -107,6 +108,11 @@ def project_and_react(system: System) -> dict[str, Work]:
 
 def schedule_jobs(system: System) -> dict[str, Job]:
     """What comes back, by name. Each job is declared beside what it does."""
+    return {
+        "privacy-requests": attending(system.views.privacy, system.privacy_requests),
+        "consents": expiring(system.views.rights, system.consents),
+        "retention": retaining(system.retention),
+    }
     jobs = {"privacy-requests": attending(system.views.privacy, system.privacy_requests)}
     if (days := system.settings.kek_epoch_days) > 0:
         jobs["key-rotation"] = rotating_every(days, system.rotation)

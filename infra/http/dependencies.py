@@ -15,6 +15,7 @@ from infra.audit.tree import AuditTree
 from infra.dossier.gathering import Sources
 from infra.history.reports import ReportStore
 from infra.http.shelf import Shelf
+from infra.retention import RetentionRunner
 from infra.subjects import Subjects
 from projections.model import Project, Row
 from projections.timeline import EntryFilter, Order, Place
@@ -30,6 +31,7 @@ from services.members import Members
 from services.ports import BlindIndex, Clock, EventStore, KeyRing, LogReader, Recorded, Unsealer
 from services.privacyrequests import PrivacyRequests
 from services.restrictions import Restrictions
+from services.retention import Retentions
 from services.tickets import Tickets
 
 R = TypeVar("R", bound=Row)
@@ -129,6 +131,8 @@ class Dependencies:
     activities: Activities
     lawfulness: Lawfulness
     consents: Consents
+    retentions: Retentions
+    retention: RetentionRunner
     holds: Holds
     store: EventStore
     reader: LogReader

@@ -58,11 +58,13 @@ COMPLIES = {
 
 RIGHTS_READ = """
 /v1/restrictions /v1/holds /v1/holds/{id}
+/v1/retention /v1/retention/plan /v1/retention/{id} /v1/retention/{id}/history
 """
 RIGHTS_COMMANDED = """
 /v1/subjects/{id}/restriction /v1/subjects/{id}/restriction/lift
 /v1/holds /v1/holds/{id}/cover /v1/holds/{id}/release /v1/holds/{id}/lift
 /v1/activities /v1/activities/{id}/change /v1/activities/{id}/retire
+/v1/retention /v1/retention/{id}/withdraw
 """
 
 NEEDED: dict[str, Scope] = {
