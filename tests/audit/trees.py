@@ -127,7 +127,7 @@ def execute(url: str, statement: str, *values: object) -> None:
 
 
 def append(url: str, count: int) -> None:
-    """Put so many more events into the log in the database."""
+    """Put so many more events into the log in the database: by threes, but the last time."""
     statement: LiteralString = (
         "COPY log.events (originator_id, originator_version, topic, state) FROM STDIN (FORMAT binary)"
     )
