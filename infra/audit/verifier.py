@@ -877,9 +877,13 @@ class Tree:
         if seen != stored and len(self._seen) < FINDINGS_MAX:
             self._seen[number] = seen
             self.stored[0, number] = stored
+        self._cut(number, stored)
+
+    def _cut(self, number: int, tile: bytes) -> None:
+        """Keep what is needed of the tile for the roots of earlier trees that end in it."""
         for size in self._cuts.get(number, ()):
-            if len(stored) >= size % WIDTH * HASH:
-                self._partial[size] = peaks(stored[: size % WIDTH * HASH])
+            if len(tile) >= size % WIDTH * HASH:
+                self._partial[size] = peaks(tile[: size % WIDTH * HASH])
 
     def root_at(self, size: int) -> bytes | None:
         """The root when the tree had that many leaves, by the stored tiles; None where some are not there."""
@@ -895,7 +899,10 @@ class Tree:
         return join(found + self._partial.get(size, []))
 
     def resolve(self, root: bytes) -> Resolution | None:
-        """What of tiles and leaves leads to the signed root; None where nothing does."""
+        """What of tiles and leaves leads to the signed root; None where nothing does.
+
+        Afterwards `root_at` goes by what was proved.
+        """
         rebuilt = self._rebuilt()
         if self._root(rebuilt) == root:
             found = Resolution([], set())
@@ -904,6 +911,7 @@ class Tree:
                     self._blame_tile(at, tile, found)
             for number in self._seen:
                 self._clear_leaves(number, found)
+            self.stored.update(rebuilt)
             return found
         return self._descend(rebuilt) if self._root(self.stored) == root else None
 
@@ -955,6 +963,7 @@ class Tree:
                     tile = self._proved(at, above[place : place + HASH], rebuilt, found)
                     if tile is not None:
                         proved[at] = tile
+        self.stored.update(proved)
         return found
 
     def _proved(self, at: tuple[int, int], hashed: bytes, rebuilt: Tiles, found: Resolution) -> bytes | None:
@@ -978,6 +987,7 @@ class Tree:
     def _clear_leaves(self, number: int, found: Resolution) -> None:
         """The leaves of this tile are right: it is what is stored of their hashes that is wrong."""
         self._blame_tile((0, number), self._seen[number], found)
+        self._cut(number, self._seen[number])
         found.right.update(range(number * WIDTH, (number + 1) * WIDTH))
 
     def _blame_tile(self, at: tuple[int, int], right: bytes, found: Resolution) -> None:

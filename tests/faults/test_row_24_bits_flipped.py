@@ -172,7 +172,8 @@ def tile(vandal: Vandal) -> Damage:
     column = vandal.dice.choice(columns if level == 0 else ["hashes", "number"])
     undo = vandal.flip("audit.tiles", column, ctid)
     place = {"log": "tile", "access": "access tile"}[log]
-    return Damage(f"tiles.{column}", undo, told(place, f"level {level}, tile {number} "))
+    words = (f"level {level}, tile {number} ", f"level {level}, tile {number},")
+    return Damage(f"tiles.{column}", undo, lambda it: it.place == place and it.words.startswith(words))
 
 
 def tree(vandal: Vandal) -> Damage:
