@@ -67,6 +67,15 @@ class LivingKeks:
         """The epoch's KEK; None where it is not known (yet), or no more."""
         return self._keks.get(number)
 
+    async def turned(self, connection: AsyncConnection[Any]) -> bool:
+        """Look, and say whether an epoch has begun, been emptied or ended since this process looked last.
+
+        What failed then, such as a key service that knows the old KEK no more, may succeed now.
+        """
+        known = self.epochs
+        await self.look(connection)
+        return self.epochs != known
+
     async def look(self, connection: AsyncConnection[Any]) -> None:
         """Learn which epochs live now, and load their KEKs from their place.
 

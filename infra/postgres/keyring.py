@@ -12,7 +12,7 @@ from psycopg.types.numeric import Int4, Int8
 from psycopg_pool import AsyncConnectionPool
 
 from domain.model import Category, Erased
-from infra.kek import data_key_place, fingerprint, mint, mint_many, system_key_place
+from infra.kek import KekUnusable, data_key_place, fingerprint, mint, mint_many, system_key_place
 from infra.outage import unavailable_on_outage
 from infra.postgres.epochs import LivingKeks
 from infra.postgres.unwrapped import CACHED_SECONDS_MAX, UnwrappedKeys
@@ -73,7 +73,12 @@ class PostgresKeyRing:
         keys: dict[KeyName, DataKey | Erased] = {}
         wanted = list(names)
         for _ in range(ATTEMPTS_MAX):
-            present, provided = await self._provided(wanted, within)
+            try:
+                present, provided = await self._provided(wanted, within)
+            except (KekUnusable, KeyLost):
+                if not await self._keks.turned(within):
+                    raise
+                continue
             keys |= provided
             wanted = [name for name in wanted if name not in provided]
             if wanted or present != self._keks.number:
@@ -143,11 +148,16 @@ class PostgresKeyRing:
                 return keys
             oldest, found, closed = await self._fetched(wanted)
             keys |= found
-            opened = await self._open(closed)
+            try:
+                opened = await self._open(closed)
+            except (KekUnusable, KeyLost):
+                if not await self._turned():
+                    raise
+                continue
             keys |= opened
             wanted = [it.name for it in closed if it.name not in opened]
             if wanted or oldest != self._keks.oldest:
-                await self._look()
+                await self._turned()
         raise _lost(next(iter(wanted)), "is wrapped under an epoch whose KEK is not to be had")
 
     async def _fetched(
@@ -212,12 +222,11 @@ class PostgresKeyRing:
                 if state == KeyState.ACTIVE:
                     closed.append(_Closed((subject_id, CATEGORIES[text]), print_.hex(), box, epoch))
             opened = {it.name: key for it, key in await self._unwrap(closed)}
-            if len(opened) == len(closed):
+            lost = [it.name[1] for it in closed if opened.get(it.name) is None]
+            if not lost or not await self._turned():
                 break
-            await self._look()
-        for it in closed:
-            if opened.get(it.name) is None:
-                states[it.name[1]] = KeyState.LOST
+        for category in lost:
+            states[category] = KeyState.LOST
         return states
 
     async def erased(self, subject_ids: Collection[UUID]) -> Set[UUID]:
@@ -280,7 +289,12 @@ class PostgresKeyRing:
         offer = mint()
         place = system_key_place(self._namespace, name, offer.fingerprint)
         for _ in range(ATTEMPTS_MAX):
-            [wrapped] = await self._keks.present.wrap([offer.secret], [place])
+            try:
+                [wrapped] = await self._keks.present.wrap([offer.secret], [place])
+            except KekUnusable:
+                if not await self._turned():
+                    raise
+                continue
             rows = await self._ask(
                 "SELECT * FROM keys.provide_system_key(%b, %b, %b, %b)",
                 name,
@@ -295,13 +309,13 @@ class PostgresKeyRing:
                     if secret is None or fingerprint(secret) != print_.hex():
                         raise KeyLost(f"the system key {name!r} does not unwrap under its KEK")
                     return DataKey(print_.hex(), secret)
-            await self._look()
+            await self._turned()
         raise KeyLost(f"the system key {name!r} is wrapped under an epoch whose KEK is not to be had")
 
-    async def _look(self) -> None:
+    async def _turned(self) -> bool:
         with unavailable_on_outage():
             async with self._pool.connection() as connection:
-                await self._keks.look(connection)
+                return await self._keks.turned(connection)
 
     async def _ask(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
         with unavailable_on_outage():
