@@ -22,7 +22,7 @@ from services.erasures import SubjectNotFound
 from services.ports import Clock, KeyRing, Recorded, Unavailable, Unsealer
 
 FORMAT: Final = "lethe/dossier/1"
-ENTRIES_PAGE: Final = 5_000
+ENTRIES_PAGE: Final = 2_000
 EVENTS_PAGE: Final = 250
 ROWS_PAGE: Final = 200
 BEHIND_SECONDS_MAX: Final = 5.0
@@ -209,13 +209,14 @@ class Dossier:
         after, kept = 0, {it.id for it in self.records}
         index = self._sources.views.timeline
         while entries := await index.entries(self.asked.subject_id, limit=ENTRIES_PAGE, after=after):
+            after = entries[-1].position
             positions = [it.position for it in entries if it.originator_id in kept]
+            entries.clear()
             for start in range(0, len(positions), EVENTS_PAGE):
                 history = await self._sources.events.at(positions[start : start + EVENTS_PAGE])
                 for event in await self._opening.events(history):
                     self._events += 1
                     yield event
-            after = entries[-1].position
 
     async def _accesses(self) -> AsyncIterator[dict[str, Any]]:
         """When whose data was shown, what for, and which: not to whom of the staff."""
