@@ -6,6 +6,7 @@ from functools import cache
 from types import MappingProxyType, ModuleType
 
 import domain.activity.events
+import domain.backup.events
 import domain.consent.events
 import domain.customer.events
 import domain.erasure.events
@@ -62,6 +63,7 @@ AGGREGATES: Mapping[str, tuple[type[Event], ...]] = MappingProxyType(
         "ticket": tuple(events_in(domain.ticket.events)),
         "member": tuple(events_in(domain.member.events)),
         "erasure": tuple(events_in(domain.erasure.events)),
+        "backup": tuple(events_in(domain.backup.events)),
         "export": tuple(events_in(domain.export.events)),
         "privacyrequest": tuple(events_in(domain.privacyrequest.events)),
         "restriction": tuple(events_in(domain.restriction.events)),

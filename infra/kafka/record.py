@@ -19,6 +19,7 @@ Headers = list[tuple[str, bytes]]
 
 STREAMS = {
     "activity": "activities",
+    "backup": "backups",
     "consent": "consents",
     "customer": "customers",
     "erasure": "erasures",
