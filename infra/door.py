@@ -6,7 +6,9 @@ from contextlib import asynccontextmanager
 from functools import partial
 
 from infra import status
+from infra.audit.bundling import Bundling
 from infra.bootstrap import System
+from infra.history.manifests import Manifests
 from infra.history.replay import Replays
 from infra.http.dependencies import Dependencies
 from infra.http.shelf import Shelf
@@ -48,6 +50,8 @@ async def door_of(system: System, stop: asyncio.Event) -> AsyncIterator[Dependen
             timeline=Timeline(histories, system.views.timeline, system.unsealer, system.ring),
             replays=Replays(system.reader, system.mapper, system.unsealer, system.blind, system.ring),
             reports=PostgresReports(system.pool),
+            exports=system.exports,
+            manifests=Manifests(system.reader, system.mapper, system.tree),
             subjects=system.subjects,
             names=names,
             unsealer=system.unsealer,
@@ -56,10 +60,12 @@ async def door_of(system: System, stop: asyncio.Event) -> AsyncIterator[Dependen
             tokens=system.tokens,
             clock=system.clock,
             trees=system.trees,
+            bundles=Bundling(system.pool, system.tree, system.settings.namespace, system.clock),
             ready=partial(status.checks, system),
             metrics=partial(status.metrics, system),
             ledger_fault=lambda: system.guard.fault,
             accesses=system.accesses,
+            unusual=system.watch,
             shelf=Shelf(system.settings.key_cache_seconds),
         )
     finally:

@@ -1,4 +1,4 @@
-"""Bundles: what an auditor takes away and verifies with `infra/audit/verifier.py`, in one ZIP.
+"""The file that an auditor takes away and verifies with `infra/audit/verifier.py`: one ZIP.
 
     manifest.json           {format, namespace, origin, vkey, size, from_index, to_index, record, made_at}
     checkpoint              the signed note that all else is checked against

@@ -11,6 +11,7 @@ from fastapi import Depends, Request
 from domain.model import Category
 from infra.access import TokenStore
 from infra.accesslog import AccessLog
+from infra.audit.bundling import Bundling
 from infra.audit.tree import AuditTree
 from infra.dossier.gathering import Sources
 from infra.history.reports import ReportStore
@@ -24,6 +25,7 @@ from services.activities import Activities
 from services.consents import Consents
 from services.customers import Customers
 from services.erasures import Erasures
+from services.exports import Exports
 from services.holds import Holds
 from services.lawfulness import Lawfulness
 from services.leads import Leads
@@ -101,6 +103,19 @@ class Histories(Protocol):
         ...
 
 
+class Manifests(Protocol):
+    """Knows how exports began and ended, and proves them."""
+
+    async def history(self, export_id: UUID) -> tuple[Recorded, Recorded | None]:
+        """How it began, and how it ended, if it did. Raises `RecordNotFound`."""
+        ...
+
+    async def manifest(self, export_id: UUID, *, patience: float) -> str | None:
+        """The signed note; None while the tree does not cover it. Raises `RecordNotFound`, and `Refused`
+        where there is nothing to prove."""
+        ...
+
+
 class Replays(Protocol):
     """Makes whole views as they were."""
 
@@ -112,6 +127,14 @@ class Replays(Protocol):
         progress: Callable[[int, int], None] = ...,
     ) -> Views:
         """The views of these kinds of record; `progress` is told the position reached, and that to reach."""
+        ...
+
+
+class UnusualAccesses(Protocol):
+    """What was found unusual in the access log."""
+
+    async def found(self, *, limit: int, before: int | None = None) -> Sequence[Any]:
+        """Findings, the newest first, from the one before the number `before`."""
         ...
 
 
@@ -140,6 +163,8 @@ class Dependencies:
     histories: Histories
     timeline: Timeline
     replays: Replays
+    exports: Exports
+    manifests: Manifests
     reports: ReportStore
     subjects: Subjects
     names: NameSearch
@@ -149,10 +174,12 @@ class Dependencies:
     tokens: TokenStore
     clock: Clock
     trees: Mapping[str, AuditTree]
+    bundles: Bundling
     ready: Callable[[], Awaitable[Mapping[str, str | None]]]
     metrics: Callable[[], Awaitable[bytes]]
     ledger_fault: Callable[[], str | None]
     accesses: AccessLog
+    unusual: UnusualAccesses
     shelf: Shelf
     patience_seconds: float = 5.0
     """How long a request may take to make a view of another time, before it becomes a report."""
