@@ -178,6 +178,11 @@ class AccessLog:
         self._stored = asyncio.Condition()
         self._notes = self._notes_stored = 0
 
+    @property
+    def waiting(self) -> int:
+        """How many notes are not yet stored."""
+        return len(self._noted)
+
     def note(self, access: Access) -> None:
         """Take down what is about to be shown. Raises `Unavailable` where it could not be kept: show nothing.
 

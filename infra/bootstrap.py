@@ -29,6 +29,7 @@ from infra.ledger import LedgerUnfit
 from infra.ledgerguard import LedgerGuard
 from infra.ledgerkeeping import KeptLedger, open_ledger
 from infra.postgres.accesses import PostgresAccesses
+from infra.postgres.accesswatch import AccessWatch
 from infra.postgres.database import Pool, open_pool
 from infra.postgres.embedded import EmbeddedPostgres, PostgresDidNotStart
 from infra.postgres.indexpurger import PostgresIndexPurger
@@ -121,6 +122,7 @@ class System:
     segmenter: Segmenter
     tokens: PostgresTokenStore
     accesses: AccessLog
+    watch: AccessWatch
     trees: Mapping[str, AuditTree]
 
     @property
@@ -280,6 +282,7 @@ def _compose(
         snapshots=snapshots,
         segmenter=Segmenter(segments, snapshots, reader, mapper, PostgresCheckpoints(pool)),
         tokens=PostgresTokenStore(pool, clock),
+        watch=AccessWatch(pool),
         accesses=AccessLog(PostgresAccesses(pool), before_answer=settings.access_durable == "before_answer"),
         trees=open_trees(pool, settings.namespace, checkpoint_key.secret, settings.witness_keys, clock),
     )

@@ -125,6 +125,12 @@ async def metrics(system: System) -> bytes:
         for state, number in states.items():
             keys.labels(category, state).set(number)
     _trees(registry, found.trees, system.clock.now())
+    unusual = Gauge("lethe_unusual_accesses", "Found in the last 24 hours.", ["measure"], registry=registry)
+    for measure, number in (await system.watch.lately()).items():
+        unusual.labels(measure).set(number)
+    Gauge("lethe_accesses_waiting", "Accesses noted and not yet stored.", registry=registry).set(
+        system.accesses.waiting
+    )
     requests = Gauge("lethe_privacy_requests", "Unanswered requests of people.", ["state"], registry=registry)
     for state, number in found.privacy_requests.items():
         requests.labels(state).set(number)

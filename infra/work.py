@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from infra.audit.outbox import PostgresOutbox
 from infra.audit.trees import sequencer_of
 from infra.bootstrap import System
+from infra.postgres.accesswatch import pruning, watching
 from infra.postgres.relay_lease import PostgresRelayLease
 from infra.projector import KAFKA, Projector, following_log
 from infra.reacting import ReactionRunner
@@ -108,12 +109,15 @@ def project_and_react(system: System) -> dict[str, Work]:
 
 def schedule_jobs(system: System) -> dict[str, Job]:
     """What comes back, by name. Each job is declared beside what it does."""
-    return {
+    jobs = {
         "privacy-requests": attending(system.views.privacy, system.privacy_requests),
         "consents": expiring(system.views.rights, system.consents),
         "retention": retaining(system.retention),
+        "unusual-access": watching(system.watch),
+        "access-retention": pruning(
+            system.accesses.store, system.watch, system.settings.access_retention_days
+        ),
     }
-    jobs = {"privacy-requests": attending(system.views.privacy, system.privacy_requests)}
     if (days := system.settings.kek_epoch_days) > 0:
         jobs["key-rotation"] = rotating_every(days, system.rotation)
     return jobs

@@ -1,6 +1,6 @@
 """The access log over HTTP: who looked at whom."""
 
-from typing import Annotated
+from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Path, Query
@@ -14,6 +14,7 @@ from infra.http.errors import READ_REFUSALS, documented
 from infra.http.reading import Page, broken_cursor, cursor_bytes, cursor_of
 from infra.http.reading import Query as Parameters
 from infra.http.values import Moment
+from infra.unusual import Measure
 
 router = APIRouter(tags=["accesses"])
 LINE_BITS = 16
@@ -31,11 +32,16 @@ class AccessQuery(Parameters):
         """The place of the last access of the page before. Raises `Malformed`."""
         if self.cursor is None:
             return None
-        key = cursor_bytes(self.cursor)
-        if len(key) != 8 or key[0] > 127:
-            raise broken_cursor()
-        place = int.from_bytes(key, "big")
+        place = place_of(self.cursor)
         return place >> LINE_BITS, place & (1 << LINE_BITS) - 1
+
+
+def place_of(cursor: str) -> int:
+    """The number in a cursor. Raises `Malformed`."""
+    key = cursor_bytes(cursor)
+    if len(key) != 8 or key[0] > 127:
+        raise broken_cursor()
+    return int.from_bytes(key, "big")
 
 
 class AccessRecord(BaseModel):
@@ -70,6 +76,56 @@ async def _page(door: Dependencies, where: AccessFilter, query: AccessQuery) -> 
     kept = await door.accesses.store.find(where, limit=query.limit, before=query.before())
     last = cursor_of(kept[-1].batch << LINE_BITS | kept[-1].line) if len(kept) == query.limit else None
     return Page(items=[AccessRecord.of(it) for it in kept], next=last)
+
+
+class UnusualQuery(Parameters):
+    limit: int = Field(50, ge=1, le=200, description="How many items at most.")
+    cursor: str | None = Field(
+        None, max_length=64, description="Where to go on: the `next` of the last answer."
+    )
+
+
+class UnusualRecord(BaseModel):
+    """More than is usual for an actor, told from the actor's own past."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    actor: UUID
+    measure: Measure = Field(
+        description="Per hour: pages, people; at an hour of the day that is unheard of. Per day: people."
+    )
+    since: Moment = Field(description="When the hour or day began.")
+    measured: int
+    usual: float = Field(description="The median of the last 28 days.")
+    limit: float = Field(description="The most that would have been usual.")
+    found_at: Moment
+
+    @classmethod
+    def of(cls, finding: Any) -> "UnusualRecord":
+        it = finding.unusual
+        return cls(
+            actor=it.actor_id,
+            measure=it.measure,
+            since=it.since,
+            measured=it.measured,
+            usual=it.usual,
+            limit=it.limit,
+            found_at=finding.found_at,
+        )
+
+
+@router.get("/v1/accesses/unusual", responses=documented(*READ_REFUSALS))
+async def list_unusual_accesses(
+    door: Door, token: Comply, query: Annotated[UnusualQuery, Query()]
+) -> Page[UnusualRecord]:
+    """Who was shown more than they usually are, in an hour or a day, or at an hour unheard of; newest first.
+
+    Looked for every five minutes by the scheduler; an actor of fewer than five active days is not judged.
+    """
+    before = None if query.cursor is None else place_of(query.cursor)
+    found = await door.unusual.found(limit=query.limit, before=before)
+    last = cursor_of(found[-1].number) if len(found) == query.limit else None
+    return Page(items=[UnusualRecord.of(it) for it in found], next=last)
 
 
 @router.get("/v1/subjects/{id}/accesses", responses=documented(*READ_REFUSALS))

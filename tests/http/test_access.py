@@ -24,6 +24,7 @@ READS = """
 /v1/members /v1/members/{id} /v1/members/{id}/timeline
 /v1/subjects/{id} /v1/subjects/{id}/timeline /v1/erasures/{id}
 /v1/actors/{id}/timeline /v1/timeline /v1/reports/{id} /v1/reports/{id}/result
+/v1/exports/{id} /v1/exports/{id}/manifest
 /v1/customers/{id}/diff /v1/leads/{id}/diff /v1/tickets/{id}/diff
 /v1/schemas/dossier.json
 /v1/pipeline /v1/analytics/funnel /v1/analytics/cycle_time /v1/analytics/win_rate
@@ -69,6 +70,7 @@ RIGHTS_COMMANDED = """
 
 NEEDED: dict[str, Scope] = {
     "GET /v1/accesses": Scope.COMPLY,
+    "GET /v1/accesses/unusual": Scope.COMPLY,
     "GET /v1/subjects/{id}/accesses": Scope.COMPLY,
     "GET /v1/actors/{id}/accesses": Scope.COMPLY,
     **{f"GET {path}": Scope.COMPLY for path in RIGHTS_READ.split()},
@@ -76,7 +78,9 @@ NEEDED: dict[str, Scope] = {
     **{f"GET {path}": Scope.READ for path in READS.split()},
     "POST /v1/customers/lookup": Scope.READ,
     "DELETE /v1/reports/{id}": Scope.READ,
+    "POST /v1/exports": Scope.READ,
     "POST /v1/lawfulness": Scope.READ,
+    "GET /v1/register": Scope.READ,
     **dict.fromkeys(("GET /v1/activities", "GET /v1/activities/{id}"), Scope.READ),
     **dict.fromkeys(("GET /v1/consents", "GET /v1/consents/{id}"), Scope.READ),
     "POST /v1/subjects/{id}/consents": Scope.WRITE,

@@ -53,3 +53,25 @@ BEGIN
     RETURN its_number;
 END
 $$;
+
+-- What each actor was shown by hour and by day: what the unusual is told from.
+CREATE TABLE access.activity (
+    actor_id uuid        NOT NULL,
+    period   text        NOT NULL CHECK (period IN ('hour', 'day')),
+    since    timestamptz NOT NULL,
+    pages    bigint      NOT NULL,
+    subjects bigint      NOT NULL,
+    PRIMARY KEY (actor_id, period, since)
+);
+
+CREATE TABLE access.unusual (
+    number   bigint           GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    actor_id uuid             NOT NULL,
+    measure  text             NOT NULL,
+    since    timestamptz      NOT NULL,
+    measured bigint           NOT NULL,
+    usual    double precision NOT NULL,
+    most     double precision NOT NULL,
+    found_at timestamptz      NOT NULL,
+    UNIQUE (actor_id, measure, since)
+);

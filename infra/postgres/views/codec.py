@@ -80,10 +80,11 @@ class RowCodec(Generic[R]):
         return {"boxes": boxes.kept, **document} if document else None
 
     def _decode_sealed(self, document: Mapping[str, Any], id: UUID) -> dict[str, Any]:
-        boxes: list[Callable[[str], Sealed]] = [_opened_box(box, id) for box in document["boxes"]]
+        boxes = [_opened_box(box, id) for box in document["boxes"]]
 
         def handle(reference: Sequence[Any]) -> Sealed:
-            return boxes[reference[0]](reference[1])
+            made: Sealed = boxes[reference[0]](reference[1])
+            return made
 
         found = {name: handle(document[name]) for name in self.personal if name in document}
         people = {
