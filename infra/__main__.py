@@ -8,6 +8,7 @@ from infra.cli import (  # noqa: F401 - each makes its commands known
     dossier,
     erasing,
     importing,
+    inspecting,
     keys,
     privacy,
     rebuilding,
@@ -15,6 +16,7 @@ from infra.cli import (  # noqa: F401 - each makes its commands known
     scheduling,
     serving,
     upkeep,
+    verifying,
 )
 from infra.cli.command import complain, lethe
 

@@ -1,0 +1,178 @@
+"""An inspection names what is missing, late or broken, each by the check it belongs to, and nothing else."""
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from uuid_utils.compat import uuid7
+
+from domain.model import Category
+from domain.privacyrequest.terms import RequestKind
+from domain.values import Channel, CustomerKind, ErasureGround, LawfulBasis, SubjectKind
+from infra.bootstrap import System
+from infra.inspection.findings import Finding, Report, Severity, as_page, in_words
+from infra.inspection.inspecting import inspect
+from services.ports import CommandContext
+from tests.e2e.importing import projected, system_on
+
+
+@pytest.fixture
+async def system(database_url: str, tmp_path: Path) -> AsyncIterator[System]:
+    async with system_on(database_url, tmp_path) as it:
+        yield it
+
+
+def context() -> CommandContext:
+    return CommandContext(
+        command_id=uuid7(),
+        request_digest=b"",
+        actor=str(uuid4()),
+        occurred_at=datetime.now(UTC),
+        correlation_id=uuid7(),
+    )
+
+
+async def looked(system: System) -> Report:
+    await projected(system)
+    return await inspect(system)
+
+
+def of(report: Report, check: str) -> dict[str, Finding]:
+    return {it.what: it for it in report.findings if it.check == check}
+
+
+async def customer(system: System, basis: LawfulBasis, purpose: str) -> UUID:
+    """A person's id as a data subject."""
+    subject_id = uuid7()
+    await system.customers.register(
+        id=uuid7(),
+        subject_id=subject_id,
+        context=context(),
+        kind=CustomerKind.PERSON,
+        source="web",
+        lawful_basis=basis,
+        purpose=purpose,
+        name="Maya Brandt",
+    )
+    return subject_id
+
+
+async def activity(system: System, code: str, **more: Any) -> None:
+    entry: dict[str, Any] = {
+        "name": "Orders",
+        "description": "Taking and sending orders.",
+        "lawful_basis": LawfulBasis.CONTRACT,
+        "consent_needed": False,
+        "categories": (Category.IDENTITY,),
+        "subject_kinds": (SubjectKind.CUSTOMERS,),
+        "retention": "ten years",
+        "security": "sealed at rest",
+    }
+    await system.activities.register(code=code, context=context(), **entry | more)
+
+
+async def test_a_new_installation_is_well_and_is_advised(system: System) -> None:
+    report = await looked(system)
+    assert report.well, in_words(report)
+    assert {it.check for it in report.findings} == {"register", "retention"}
+    assert {it.severity for it in report.findings} == {Severity.ADVICE}
+
+
+async def test_a_customer_on_consent_without_a_consent_is_a_fault(system: System) -> None:
+    await activity(system, "orders")
+    await activity(system, "news", lawful_basis=LawfulBasis.CONSENT, consent_needed=True)
+    await customer(system, LawfulBasis.CONTRACT, "orders")
+    with_consent = await customer(system, LawfulBasis.CONSENT, "news")
+    await system.consents.give(
+        subject_id=with_consent,
+        purpose="news",
+        channel=None,
+        wording_version="1",
+        source="web",
+        context=context(),
+    )
+    assert of(await looked(system), "basis") == {}
+    await customer(system, LawfulBasis.CONSENT, "news")
+    await customer(system, LawfulBasis.CONTRACT, "something else")
+    report = await looked(system)
+    found = of(report, "basis")
+    assert found["customers on consent, of whom no living consent is recorded"].number == 1
+    assert found["purposes of customers that no activity names"].examples == ("something else",)
+    assert not report.well
+
+
+async def test_an_entry_of_the_register_that_says_too_little_is_a_fault(system: System) -> None:
+    await activity(system, "orders")
+    await activity(system, "mailing", security=None, retention=None)
+    found = of(await looked(system), "register")
+    assert {what: it.examples for what, it in found.items()} == {
+        "activities without a word on retention": ("mailing",),
+        "activities without a word on security": ("mailing",),
+    }
+
+
+async def test_a_privacy_request_past_its_deadline_is_late(system: System) -> None:
+    subject_id = await customer(system, LawfulBasis.CONTRACT, "orders")
+    received: dict[str, Any] = {
+        "kind": RequestKind.ACCESS,
+        "channel": Channel.EMAIL,
+        "subject_id": subject_id,
+    }
+    late, soon = uuid7(), uuid7()
+    today = datetime.now(UTC).date()
+    await system.privacy_requests.receive(
+        id=late, received_on=today - timedelta(days=60), context=context(), **received
+    )
+    await system.privacy_requests.receive(
+        id=soon, received_on=today - timedelta(days=27), context=context(), **received
+    )
+    await system.privacy_requests.receive(id=uuid7(), received_on=today, context=context(), **received)
+    found = of(await looked(system), "requests")
+    assert {it.severity: it.examples for it in found.values()} == {
+        Severity.LATE: (str(late),),
+        Severity.ADVICE: (str(soon),),
+    }
+
+
+async def test_an_old_key_epoch_and_a_strange_key_are_found(system: System, tmp_path: Path) -> None:
+    async with system.pool.connection() as connection:
+        await connection.execute("UPDATE keys.epochs SET began_at = now() - interval '100 days'")
+    found = of(await looked(system), "keys")
+    assert found["key epoch that should have turned"].examples == ("100 days old",)
+
+
+async def test_a_changed_ledger_is_found(system: System) -> None:
+    subject_id = await customer(system, LawfulBasis.CONTRACT, "orders")
+    asked = await system.erasures.request(
+        id=uuid7(), erased_subject_id=subject_id, ground=ErasureGround.OBJECTION, context=context()
+    )
+    await system.erasures.run(asked.id)
+    assert of(await looked(system), "ledger") == {}
+    ledger = system.settings.ledger_path
+    ledger.write_bytes(ledger.read_bytes().replace(str(subject_id).encode(), str(uuid4()).encode()))
+    [broken] = of(await looked(system), "ledger").values()
+    assert broken.severity is Severity.FAULT
+    assert "line 1" in broken.examples[0]
+
+
+async def test_a_tree_that_refuses_to_grow_is_found(system: System) -> None:
+    async with system.pool.connection() as connection:
+        await connection.execute(
+            "INSERT INTO audit.trees VALUES ('log', 0, 0, %s, 'the log differs') ON CONFLICT (log)"
+            " DO UPDATE SET fault = excluded.fault",
+            [bytes(32)],
+        )
+    assert of(await looked(system), "proofs")["trees that refuse to grow"].examples == ("log",)
+
+
+async def test_the_page_shows_every_finding_and_lets_no_markup_in(system: System) -> None:
+    await customer(system, LawfulBasis.CONSENT, "<script>alert(1)</script>")
+    report = await looked(system)
+    page = as_page(report)
+    assert "<script" not in page
+    assert "&lt;script&gt;" in page
+    assert all(it.what in page for it in report.findings)
+    assert all(check.name in in_words(report) for check in report.checks)
