@@ -60,7 +60,7 @@ async def door_of(system: System, stop: asyncio.Event) -> AsyncIterator[Dependen
             tokens=system.tokens,
             clock=system.clock,
             trees=system.trees,
-            bundles=Bundling(system.pool, system.tree, system.settings.namespace, system.clock),
+            bundles=Bundling.of(system),
             ready=partial(status.checks, system),
             metrics=partial(status.metrics, system),
             ledger_fault=lambda: system.guard.fault,

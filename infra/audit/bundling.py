@@ -7,7 +7,7 @@ Nothing is opened: events leave as they are stored, what is sealed sealed.
 from base64 import b64encode
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, LiteralString
+from typing import Any, Final, LiteralString, Self
 from uuid import UUID
 
 from infra import json
@@ -20,6 +20,7 @@ from infra.audit.storedtree import EVENTS, PAGE_LEAVES
 from infra.audit.tiles import TILE_HASHES, TileId, hashes_of, tiles_of, unpacked
 from infra.audit.tree import AuditTree, NotInTree, NotInTreeYet
 from infra.audit.verifier import BUNDLE_FORM, LENGTH, levels_of, tile_width, tiles_needed
+from infra.bootstrap import System
 from infra.outage import unavailable_on_outage
 from infra.postgres.database import Pool
 from services.ports import Clock
@@ -63,6 +64,11 @@ class Bundling:
         self._namespace = namespace
         self._clock = clock
         self._notes = list(notes)
+
+    @classmethod
+    def of(cls, system: System) -> Self:
+        """Out of this system."""
+        return cls(system.pool, system.tree, system.settings.namespace, system.clock)
 
     async def of_range(self, wanted: Range) -> AsyncIterator[bytes]:
         """A bundle of these leaves. Raises `NotInTree` or `NotInTreeYet` before its first byte."""
@@ -208,7 +214,8 @@ class Bundling:
 
 def thinned(newest_first: Sequence[StoredCheckpoint], most: int) -> list[StoredCheckpoint]:
     """So many of them at most: the newest, and ever fewer of the older ones; in order of size."""
-    kept, step, at = [], 1.0, 0.0
+    kept: list[StoredCheckpoint] = []
+    step, at = 1.0, 0.0
     while at < len(newest_first) and len(kept) < most:
         kept.append(newest_first[int(at)])
         at += step

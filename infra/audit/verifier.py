@@ -637,6 +637,8 @@ class Leaves:
     def __init__(self, runs: Iterable[Examined], order: Order | None, said: Callable[[int], None]) -> None:
         self.hashes = Queue(self._blocks(runs))
         self.count = 0
+        self.span = (1, 0)
+        """The first position and the last."""
         self.faults: list[tuple[int, str, int | None]] = []
         self.facts: list[Fact] = []
         self._order = order
@@ -650,6 +652,9 @@ class Leaves:
             for ordinal, words in found[: FINDINGS_MAX - len(self.faults)]:
                 self.faults.append((self.count + ordinal, words, self.position(self.count + ordinal)))
             self.facts += [it._replace(ordinal=self.count + it.ordinal) for it in run.facts]
+            if run.heads:
+                first, last = HEAD.unpack(run.heads[: HEAD.size])[0], HEAD.unpack(run.heads[-HEAD.size :])[0]
+                self.span = (self.span[0] if self.count else first, last)
             self.count += len(run.hashes) // HASH
             self._said(self.count)
             yield run.hashes
@@ -1118,6 +1123,7 @@ class Verification:
         self.records = self.leaves = 0
         self._processes, self._say = processes, say
         self._facts: list[Fact] = []
+        self._span = (1, 0)
         self._roots: dict[int, bytes] = {}
         self._tree: Tree | None = None
 
@@ -1132,6 +1138,7 @@ class Verification:
         self._ask("leaves", lambda: self._check_leaves([it.size for _, it in earlier]))
         if earlier or kept:
             self._ask("earlier checkpoints", lambda: self._check_earlier(earlier))
+        self._ask("notes", self._check_notes)
         self.erasures = erasures_of(self._facts)
 
     def _ask(self, name: str, question: Callable[[], str]) -> None:
@@ -1154,6 +1161,17 @@ class Verification:
         if (self.scope.origin, self.scope.size) != self.checkpoint[:2]:
             raise ValueError("it is not the one that the manifest speaks of")
         return f"signed by {self.key}: {self.checkpoint.size} leaves"
+
+    def _check_notes(self) -> str:
+        """Certificates and manifests."""
+        facts = {it.position: it for it in self._facts}
+        names = self.bundle.names("certificates/") + self.bundle.names("exports/")
+        for name in names:
+            try:
+                check_against_log(read_note(self.bundle.read(name), self.key), facts, self._span)
+            except ValueError as error:  # noqa: PERF203 - each is wrong for itself
+                self.findings.add(name, str(error))
+        return f"{len(names)} certificates and manifests say what the log says"
 
     def _earlier(self, kept: Sequence[tuple[str, bytes]]) -> list[tuple[str, Checkpoint]]:
         """Name and checkpoint; what is none is found here."""
@@ -1207,6 +1225,7 @@ class Verification:
         tree.compare(alignment.stored, alignment)
         prove(tree, alignment, self.checkpoint.root, self.findings)
         self._facts, self.leaves, self.records = leaves.facts, leaves.count, order.records
+        self._span = leaves.span
         return f"{first} to {last - 1}: each is what the root is made of" if last > first else "none"
 
     def _examined(self) -> Iterator[Examined]:
@@ -1326,6 +1345,135 @@ def erasures_of(facts: Iterable[Fact]) -> list[dict[str, Any]]:
     return list(found.values())
 
 
+# --- Certificates and manifests -------------------------------------------------------------------
+
+CERTIFICATE, MANIFEST = "lethe/certificate/1", "lethe/export/1"
+REPORT_END = b"<!--lethe/export/1-->\n"
+"""In a report in HTML: the digest is over what comes before it."""
+
+
+class Note(NamedTuple):
+    """What a signed note claims, and the events that it proves by itself."""
+
+    kind: str
+    claims: dict[str, Any]
+    facts: list[Fact]
+
+
+def read_note(raw: bytes, key: VerifierKey) -> Note:
+    """A certificate or a manifest, its signature and its proofs checked. Raises `ValueError`."""
+    kind, _, text = note_text(raw, key).partition("\n")
+    if kind not in (CERTIFICATE, MANIFEST):
+        raise ValueError("neither a certificate of erasure nor a manifest of an export")
+    try:
+        claims = json.loads(text)
+        facts = [proved(it, key) for it in proofs_in(claims, {})]
+    except (KeyError, TypeError, AttributeError, RecursionError):
+        raise ValueError("what it says is not in the right form") from None
+    for fact in facts:
+        contradiction = contradicted(kind, claims, fact)
+        if contradiction:
+            raise ValueError(f"{contradiction} is not what the event at position {fact.position} says")
+    return Note(kind, claims, facts)
+
+
+def proofs_in(part: Any, around: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Whatever brings a leaf along, with the checkpoint that stands beside it or around it."""
+    if isinstance(part, dict):
+        own = {**{it: around[it] for it in ("checkpoint",) if it in around}, **part}
+        if "leaf" in part and "leaf_index" in part:
+            yield own
+        for it in part.values():
+            yield from proofs_in(it, own)
+    elif isinstance(part, list):
+        for it in part:
+            yield from proofs_in(it, around)
+
+
+def proved(it: dict[str, Any], key: VerifierKey) -> Fact:
+    """The event whose leaf is brought along, if it is in the tree of the checkpoint. Raises `ValueError`."""
+    checkpoint = read_checkpoint(it["checkpoint"].encode(), key, key.name)
+    leaf, steps = unbase64(it["leaf"]), [bytes.fromhex(step) for step in it["inclusion"]]
+    if not included(it["leaf_index"], checkpoint.size, leaf_hash(leaf), steps, checkpoint.root):
+        raise ValueError(f"the event of leaf {it['leaf_index']} is not in the tree")
+    found = examine(LENGTH.pack(len(leaf)) + leaf, EVENT)
+    if found.faults or len(found.facts) != 1:
+        raise ValueError(f"leaf {it['leaf_index']} is no event that a note tells of")
+    return found.facts[0]
+
+
+def contradicted(kind: str, claims: dict[str, Any], fact: Fact) -> str:
+    """What the note claims otherwise than the event says; empty where nothing is."""
+    said = dict(fact.data)
+    if kind == MANIFEST:
+        said.update(export_id=fact.record, position=fact.position)
+    else:
+        said.update(erasure_id=fact.record, subject_id=fact.data.get("erased_subject_id"))
+    return next((it for it in said if it in claims and said[it] is not None and claims[it] != said[it]), "")
+
+
+def events_claimed(part: Any) -> Iterator[tuple[int, str]]:
+    """Position and topic of each event that a note names."""
+    if isinstance(part, dict):
+        if isinstance(part.get("position"), int) and isinstance(part.get("topic"), str):
+            yield part["position"], part["topic"]
+        for it in part.values():
+            yield from events_claimed(it)
+    elif isinstance(part, list):
+        for it in part:
+            yield from events_claimed(it)
+
+
+def check_against_log(note: Note, facts: dict[int, Fact], span: tuple[int, int]) -> None:
+    """What a note says of the log, against the events from one position to another. Raises `ValueError`."""
+    named = list(events_claimed(note.claims)) + [(it.position, it.topic) for it in note.facts]
+    for position, topic in named:
+        fact = facts.get(position)
+        if span[0] <= position <= span[1] and (fact is None or fact.topic != topic):
+            raise ValueError(f"the log has no {topic} at position {position}")
+        if fact is not None:
+            contradiction = contradicted(note.kind, note.claims, fact)
+            if contradiction:
+                raise ValueError(f"{contradiction} is not what the event at position {position} says")
+
+
+def export_digest(path: Path) -> tuple[str, int]:
+    """SHA-256 and length of an export; of a report, of what comes before its proof."""
+    hashed, count, held = hashlib.sha256(), 0, b""
+    with path.open("rb") as file:
+        while True:
+            block = file.read(1 << 20)
+            held += block
+            end = held.find(REPORT_END)
+            cut = end if end >= 0 else max(0, len(held) - len(REPORT_END)) if block else len(held)
+            hashed.update(held[:cut])
+            count += cut
+            held = held[cut:]
+            if end >= 0 or not block:
+                return hashed.hexdigest(), count
+
+
+def verify_note(path: Path, export: Path | None, key: VerifierKey) -> Outcome:
+    """Verify a certificate or a manifest alone, and the export that it is of."""
+    findings = Findings()
+    document: dict[str, Any] = {}
+    lines: list[str] = []
+    try:
+        note = read_note(slurp(path), key)
+        document = {"kind": note.kind, "claims": note.claims, "vkey": str(key)}
+        lines.append(f"ok  {note.kind}: signed by {key}, {len(note.facts)} events proved to be in the log")
+        if not note.facts:
+            lines.append("note: it brings no proof along; a bundle shows whether the log says the same")
+        if export is not None:
+            digest, count = export_digest(export)
+            if (digest, count) != (note.claims.get("sha256"), note.claims.get("byte_count")):
+                raise ValueError("the export is not the one that this is the manifest of")
+            lines.append(f"ok  export: {count} bytes, as they were handed over")
+    except ValueError as error:
+        findings.add(str(path), str(error))
+    return outcome(str(path), document, lines, findings)
+
+
 # --- The command ----------------------------------------------------------------------------------
 
 PROGRESS_SECONDS = 2.0
@@ -1439,16 +1587,34 @@ def arguments(argv: Sequence[str]) -> argparse.Namespace:
         default=[],
         help="a checkpoint that you kept; may be repeated",
     )
+    it.add_argument(
+        "--manifest", type=Path, metavar="FILE", help="the signed note of an export: verify it with the file"
+    )
     it.add_argument("--json", action="store_true", help="one JSON document on standard output")
     it.add_argument("--processes", type=int, default=min(4, os.cpu_count() or 1), help=argparse.SUPPRESS)
     return it.parse_args(argv)
+
+
+def verified(given: argparse.Namespace, key: VerifierKey | None) -> Outcome:
+    """By what the file is. Raises `Unusable` or `OSError`."""
+    with given.file.open("rb") as file:
+        is_note = file.read(6) == b"lethe/"
+    if not is_note and given.manifest is None:
+        return verify_bundle(given.file, key, given.earlier, given.processes, Progress())
+    if key is None:
+        raise Unusable(
+            "a note is verified with --vkey: the log's verifier key, as you have it from elsewhere"
+        )
+    if given.manifest is not None:
+        return verify_note(given.manifest, given.file, key)
+    return verify_note(given.file, None, key)
 
 
 def main(argv: Sequence[str]) -> int:
     given = arguments(argv)
     try:
         key = VerifierKey.parse(given.vkey) if given.vkey else None
-        found = verify_bundle(given.file, key, given.earlier, given.processes, Progress())
+        found = verified(given, key)
     except (Unusable, OSError) as error:
         sys.stderr.write(f"verifier: {error}\n")
         return 2

@@ -15,7 +15,7 @@ from infra.memory.tokens import MemoryTokenStore
 from tests.http.samples import person
 from tests.http.stack import Running
 
-OPEN = {"GET /healthz", "GET /readyz", "GET /metrics"}
+OPEN = {"GET /healthz", "GET /readyz", "GET /metrics", "GET /v1/audit/verifier.py"}
 
 READS = """
 /v1/customers /v1/customers/{id} /v1/customers/{id}/timeline
@@ -30,7 +30,7 @@ READS = """
 /v1/pipeline /v1/analytics/funnel /v1/analytics/cycle_time /v1/analytics/win_rate
 /v1/analytics/ticket_times /v1/analytics/backlog /v1/events
 /v1/audit/key /v1/audit/checkpoint /v1/audit/checkpoints /v1/audit/checkpoints/{size}
-/v1/audit/inclusion /v1/audit/consistency /v1/audit/tiles/{level}/{number}
+/v1/audit/inclusion /v1/audit/consistency /v1/audit/tiles/{level}/{number} /v1/audit/bundle
 """
 WRITES = {
     "customers": (
@@ -149,7 +149,7 @@ def test_an_operation_needs_a_token_with_its_scope(
 
 
 @pytest.mark.parametrize("operation", sorted(OPEN))
-def test_probes_need_no_token(anybody: httpx.Client, operation: str) -> None:
+def test_probes_and_the_verifier_need_no_token(anybody: httpx.Client, operation: str) -> None:
     assert ask(anybody, operation, None).status_code == 200
 
 
