@@ -28,7 +28,7 @@ from services.retention import Because, Finding, Holding, Policies, Policy, find
 ACTOR: Final = "lethe-retention"
 POLICIES_MAX: Final = 1_000
 BATCH: Final = 500
-VIEWS_SECONDS_MAX: Final = 60.0
+VIEWS_SECONDS_MAX: Final = 10.0
 Progress = Callable[[int], None]
 """Told how many people's data has gone so far."""
 

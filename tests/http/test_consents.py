@@ -107,3 +107,27 @@ def test_the_register_is_kept_changed_and_listed(api: httpx.Client) -> None:
     assert (row["third_countries"], row["version"], row["retired_at"]) == (["US"], 2, None)
     one = api.get(made.headers["location"])
     assert (one.json(), one.headers["etag"]) == (row, '"2"')
+
+
+def test_the_register_is_written_for_programs_and_for_people(api: httpx.Client) -> None:
+    says = activity(name="Post <office>")
+    made = api.post("/v1/activities", json=says).json()
+    query = {"at_least": made["position"]}
+    found = api.get("/v1/register", params=query).json()
+    [entry] = [it for it in found["activities"] if it["code"] == says["code"]]
+    assert (entry["name"], entry["lawful_basis"]) == ("Post <office>", "contract")
+    assert {
+        "event": "customer.registered",
+        "field": "name",
+        "sort": "personal",
+        "category": "identity",
+    }.items() <= next(
+        it for it in found["fields"] if (it["event"], it["field"]) == ("customer.registered", "name")
+    ).items()
+    [contact] = [it for it in found["uses"] if it["category"] == "contact"]
+    assert says["code"] in contact["purposes"]
+    for form, title in (("markdown", "# Register of"), ("html", "<h1>Register of")):
+        page = api.get("/v1/register", params=query | {"form": form})
+        assert page.headers["content-type"] == f"text/{form}; charset=utf-8"
+        assert title in page.text
+        assert "Post &lt;office&gt;" in page.text
