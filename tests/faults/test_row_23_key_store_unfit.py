@@ -17,6 +17,7 @@ from infra.postgres.database import open_pool
 from infra.postgres.epochs import LivingKeks
 from infra.postgres.keyring import PostgresKeyRing
 from infra.postgres.keystore import open_key_ring
+from infra.rotation import Rotation
 from services.ports import KeyLost, KeyState
 from tests.faults.sealed_log import KEK, NAMESPACE, SealedLog, sealed_log
 
@@ -44,6 +45,11 @@ class Site:
         async with sealed_log(self.url, keks=open_keks(self.reference)) as log:
             subject_id = uuid4()
             return subject_id, await name_of(log, await log.register(subject_id))
+
+    async def rotate(self) -> None:
+        keks = open_keks(self.reference)
+        async with sealed_log(self.url, keks=keks) as log:
+            await Rotation(self.url, keks, log.erasures, NAMESPACE).run()
 
     def run(self, statement: str) -> None:
         with psycopg.connect(self.url, autocommit=True) as connection:
@@ -152,6 +158,32 @@ async def test_nothing_starts_beside_an_unfit_key_store(
         assert "\n" not in str(refusal.value)
         assert "erased" not in str(refusal.value)
     assert site.kek_file.exists() == there_was, "a new KEK was made beside an existing key store"
+    print(f"row 23: {refusal.value}")
+
+
+async def test_a_kek_file_from_before_a_rotation_opens_nothing(site: Site) -> None:
+    before = site.kek_file.read_bytes()
+    await site.rotate()
+    after = site.kek_file.read_bytes()
+    site.kek_file.write_bytes(before)
+    with pytest.raises(KekUnusable, match="wrapped under") as refusal:
+        await site.open()
+    assert site.kek_file.read_bytes() == before, "a refused start mended what it refused"
+    print(f"row 23: {refusal.value}")
+    site.kek_file.write_bytes(after)
+    await site.open()
+
+
+async def test_a_key_store_from_before_a_rotation_is_refused(site: Site) -> None:
+    for table in ("epochs", "data_keys", "system_keys"):
+        site.run(f"CREATE TABLE public.{table} AS SELECT * FROM keys.{table}")
+    await site.rotate()
+    for table in ("epochs", "data_keys", "system_keys"):
+        site.run(f"TRUNCATE keys.{table}; INSERT INTO keys.{table} SELECT * FROM public.{table}")  # noqa: S608
+    for _ in range(2):
+        with pytest.raises(KekUnusable, match="wrapped under") as refusal:
+            await site.open()
+        assert "erased" not in str(refusal.value)
     print(f"row 23: {refusal.value}")
 
 
