@@ -126,7 +126,7 @@ async def metrics(system: System) -> bytes:
             keys.labels(category, state).set(number)
     _trees(registry, found.trees, system.clock.now())
     unusual = Gauge("lethe_unusual_accesses", "Found in the last 24 hours.", ["measure"], registry=registry)
-    for measure, number in (await system.watch.lately()).items():
+    for measure, number in (await system.watch.lately(system.clock.now())).items():
         unusual.labels(measure).set(number)
     Gauge("lethe_accesses_waiting", "Accesses noted and not yet stored.", registry=registry).set(
         system.accesses.waiting

@@ -45,7 +45,7 @@ SELECT number, found_at, actor_id, measure, since, measured, usual, most FROM ac
 WHERE number < %s ORDER BY number DESC LIMIT %s
 """
 LATELY: LiteralString = """
-SELECT measure, count(*) FROM access.unusual WHERE found_at > now() - interval '24 hours' GROUP BY measure
+SELECT measure, count(*) FROM access.unusual WHERE found_at > %s GROUP BY measure
 """
 
 log = structlog.get_logger(__name__)
@@ -150,11 +150,11 @@ class AccessWatch:
             for number, found_at, actor_id, measure, *facts in rows
         ]
 
-    async def lately(self) -> Mapping[Measure, int]:
+    async def lately(self, now: datetime) -> Mapping[Measure, int]:
         """How many findings there were in the last 24 hours."""
         with unavailable_on_outage():
             async with self._pool.connection() as connection:
-                counts = dict(await _rows(connection, LATELY))
+                counts = dict(await _rows(connection, LATELY, now - timedelta(days=1)))
         return {it: counts.get(it.value, 0) for it in Measure}
 
     async def prune(self, now: datetime) -> None:

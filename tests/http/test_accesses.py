@@ -9,7 +9,8 @@ import httpx
 import pytest
 
 from domain.model import Category
-from infra.access import Scope
+from infra.access import Scope, digest
+from infra.http.reading import cursor_of
 from tests.http.samples import organisation, person, ticket
 from tests.http.stack import Running
 
@@ -85,8 +86,6 @@ def test_searches_and_lookups_are_told_also_where_nobody_is_found(
 
 
 def _actor_of(server: Running, client: httpx.Client) -> str:
-    from infra.access import digest
-
     token = client.headers["Authorization"].split()[1]
     found = server.call(server.system.tokens.find(digest(token)))
     assert found is not None
@@ -158,12 +157,12 @@ def test_on_lists_searches_and_lookups_the_restricted_are_withheld_whatever_the_
     word, email = f"Quillon{uuid4().hex[:6]}", f"{uuid4().hex}@example.com"
     made = created("customers", person(name=f"Ada {word}", email=email))
     restrict(server, made["subject_id"])
-    at_least = {"at_least": made["position"]}
+    at_least: dict[str, int | str] = {"at_least": made["position"]}
     headers = {"Lethe-Ground": "legal_claims"}
     answers = [
-        api.get("/v1/customers", params={"q": word} | at_least, headers=headers),
+        api.get("/v1/customers", params={"q": word, **at_least}, headers=headers),
         api.post("/v1/customers/lookup", json={"email": email}, params=at_least, headers=headers),
-        api.get("/v1/customers", params={"limit": 200, "cursor": _cursor_before(made["id"])} | at_least),
+        api.get("/v1/customers", params=at_least | {"limit": 200, "cursor": _cursor_before(made["id"])}),
     ]
     for answer in answers:
         shown = next(it for it in answer.json()["items"] if it["id"] == made["id"])
@@ -172,8 +171,6 @@ def test_on_lists_searches_and_lookups_the_restricted_are_withheld_whatever_the_
 
 
 def _cursor_before(id: str) -> str:
-    from infra.http.reading import cursor_of
-
     return cursor_of(UUID(int=UUID(id).int - 1))
 
 
@@ -194,8 +191,10 @@ def test_a_restricted_contact_is_withheld_and_the_organisation_is_shown(
     assert {it["name"] for it in grounded} == {"Jo Park", "Kim Lee"}
 
 
-@pytest.mark.parametrize(("kind", "body"), [("leads", {"source": "fair", "name": "Jo"}), ("tickets", ticket()),
-                                            ("members", {"name": "Amina"})])  # fmt: skip
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [("leads", {"source": "fair", "name": "Jo"}), ("tickets", ticket()), ("members", {"name": "Amina"})],
+)
 def test_every_kind_of_record_heeds_a_restriction(
     server: Running, created: Any, read: Any, kind: str, body: dict[str, Any]
 ) -> None:
@@ -224,8 +223,61 @@ def test_what_was_just_shown_is_not_shown_again_once_it_is_erased(
 ) -> None:
     made = created("customers", person(name=f"Ada {uuid4().hex}"))
     name = read("customers", made).json()["name"]
-    query = {"limit": 200, "cursor": _cursor_before(made["id"])}
+    query: dict[str, int | str] = {"limit": 200, "cursor": _cursor_before(made["id"])}
     assert name in api.get("/v1/customers", params=query).text
     server.call(server.system.ring.shred(UUID(made["subject_id"])))
     assert name not in api.get("/v1/customers", params=query).text
     assert read("customers", made).status_code == 410
+
+
+def page_from(api: httpx.Client, id: str) -> list[dict[str, Any]]:
+    """The list from this customer on."""
+    answer = api.get("/v1/customers", params={"limit": 5, "cursor": _cursor_before(id)})
+    items: list[dict[str, Any]] = answer.json()["items"]
+    return items
+
+
+def test_what_is_sent_again_is_what_was_sent_and_noted_each_time(
+    api: httpx.Client, created: Any, read: Any, who_saw: Who
+) -> None:
+    owner = created("members", {"name": "Amina Keller"})
+    made = created("customers", person(email="maya@example.com"))
+    done = api.post(f"/v1/customers/{made['id']}/assign", json={"owner_id": owner["id"]}).json()
+    alone = read("customers", done)
+    again, listed, listed_again = (
+        read("customers", done),
+        page_from(api, made["id"]),
+        page_from(api, made["id"]),
+    )
+    assert again.content == alone.content
+    assert again.headers["etag"] == alone.headers["etag"] == '"2"'
+    assert listed[0] == listed_again[0] == alone.json()
+    assert alone.json()["owner_name"] == "Amina Keller"
+    for subject_id in (made["subject_id"], owner["subject_id"]):
+        operations = [it["operation"] for it in who_saw(subject_id, at_least=4)]
+        assert operations == ["list_customers", "list_customers", "read_customer", "read_customer"]
+
+
+def test_a_change_shows_at_once_in_what_was_sent_before(api: httpx.Client, created: Any, read: Any) -> None:
+    made = created("customers", person())
+    assert read("customers", made).json()["name"] == "Maya Brandt"
+    done = api.post(f"/v1/customers/{made['id']}/rename", json={"name": "Maya Okafor"}).json()
+    assert read("customers", done).json()["name"] == "Maya Okafor"
+    assert page_from(api, made["id"])[0]["name"] == "Maya Okafor"
+
+
+@pytest.mark.parametrize("how", ["restricted", "erased"])
+def test_an_owner_whose_name_may_not_be_shown_is_left_out_of_what_was_sent_before(
+    server: Running, api: httpx.Client, created: Any, read: Any, how: str
+) -> None:
+    owner = created("members", {"name": "Amina Keller"})
+    made = created("leads", {"source": "fair", "owner_id": owner["id"]})
+    assert read("leads", made).json()["owner_name"] == "Amina Keller"
+    if how == "erased":
+        server.call(server.system.ring.shred(UUID(owner["subject_id"])))
+        assert read("leads", made).json()["owner_name"] is None
+        return
+    restrict(server, owner["subject_id"])
+    assert read("leads", made).json()["owner_name"] is None
+    restrict(server, owner["subject_id"], False)
+    assert read("leads", made).json()["owner_name"] == "Amina Keller"
