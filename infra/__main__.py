@@ -5,6 +5,7 @@ import sys
 import typer
 
 from infra.cli import (  # noqa: F401 - each makes its commands known
+    backup,
     dossier,
     erasing,
     importing,

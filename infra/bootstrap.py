@@ -11,6 +11,7 @@ from infra.accesslog import AccessLog
 from infra.audit.note import Signer
 from infra.audit.tree import AuditTree
 from infra.audit.trees import CHECKPOINT_KEY, EVENTS, open_trees
+from infra.backup.shelf import Shelf
 from infra.blindindex import HmacBlindIndex
 from infra.clock import SystemClock
 from infra.dossier.gathering import Sources
@@ -50,6 +51,7 @@ from infra.subjects import Subjects
 from infra.timeline import Histories
 from services.activities import Activities
 from services.application import Application
+from services.backups import Backups
 from services.consents import Consents
 from services.customers import Customers
 from services.erasures import Erasures
@@ -113,6 +115,7 @@ class System:
     holds: Holds
     ledger: KeptLedger
     guard: LedgerGuard
+    shelf: Shelf
     exports: Exports
     subjects: Subjects
     reactions: Reactions
@@ -267,6 +270,7 @@ def _compose(
         erasures=erasures,
         ledger=ledger,
         guard=LedgerGuard(pool, ledger, ring, erasures),
+        shelf=Shelf(database.url, pool, mapper, Backups(application), clock, settings.namespace),
         activities=Activities(application),
         lawfulness=lawfulness,
         consents=Consents(application, lawfulness=lawfulness, ring=ring, subjects=subjects),

@@ -50,6 +50,11 @@ class Settings(BaseSettings):
     ledger: str | None = Field(
         None, description="Where the erasure ledger is: file:PATH; absent: in the data."
     )
+    backups: Path | None = Field(None, description="Folder of the backups; old ones in it are deleted.")
+    backup_recipient: str | None = Field(
+        None, description="Whom backups are for: public keys of age, age1...[,age1...]."
+    )
+    backup_keep_days: int = Field(35, ge=1, description="How long a backup is kept; the newest always is.")
     checkpoints: Path | None = Field(
         None, description="Folder that signed checkpoints are written to; absent: in the data."
     )

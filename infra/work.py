@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from infra.audit.outbox import PostgresOutbox
 from infra.audit.trees import sequencer_of
+from infra.backup.shelf import pruning_backups
 from infra.bootstrap import System
 from infra.postgres.accesswatch import pruning, watching
 from infra.postgres.relay_lease import PostgresRelayLease
@@ -120,6 +121,8 @@ def schedule_jobs(system: System) -> dict[str, Job]:
     }
     if (days := system.settings.kek_epoch_days) > 0:
         jobs["key-rotation"] = rotating_every(days, system.rotation)
+    if (folder := system.settings.backups) is not None:
+        jobs["backup-retention"] = pruning_backups(system.shelf, folder, system.settings.backup_keep_days)
     return jobs
 
 

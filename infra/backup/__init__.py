@@ -1,1 +1,1 @@
-"""Backups: the whole database in one encrypted file, and back; never the key that the keys are wrapped under."""
+"""Backups: the whole database in one encrypted file, and back; never the KEK that its keys are under."""

@@ -1,8 +1,8 @@
 """The form of a backup: a tar archive, encrypted for its recipients as age does (age-encryption.org/v1).
 
 Both are streamed, so that memory stays bounded however large the database is. Standard tools read it too:
-`age -d -i IDENTITY FILE | tar x`. In it are `header.json`, for each table files of up to 4 MiB of PostgreSQL's
-binary COPY in order, and at the end `manifest.json`, which says how many rows and which SHA-256 each table has.
+`age -d -i IDENTITY FILE | tar x`. In it are `header.json`, for each table files of some 4 MiB of PostgreSQL's
+binary COPY in order, and at the end `manifest.json`: how many rows each table has, and its SHA-256.
 """
 
 import hashlib
@@ -28,7 +28,7 @@ class BackupUnfit(Exception):
 
 
 def recipients_of(text: str | None) -> list[Recipient]:
-    """The recipients of a setting: public keys of age, `age1...`, with commas between. Raises `BackupUnfit`."""
+    """The recipients of a setting: public keys of age, with commas between. Raises `BackupUnfit`."""
     if not text:
         raise BackupUnfit(
             "for whom? Name a recipient (age1...) by --recipient or LETHE_BACKUP_RECIPIENT;"
@@ -162,7 +162,9 @@ class _Aside:
                     "the backup does not open: it is not for this identity, or was changed"
                 ) from None
             case failure:
-                raise BackupUnfit(f"the backup cannot be read or written: {type(failure).__name__}") from failure
+                raise BackupUnfit(
+                    f"the backup cannot be read or written: {type(failure).__name__}"
+                ) from failure
 
     def __enter__(self) -> Self:
         return self

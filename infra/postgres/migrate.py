@@ -7,7 +7,7 @@ file and its entry in the list are one transaction.
 
 import asyncio
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -26,18 +26,18 @@ class DatabaseUnfit(Exception):
     """This database is not the one the program was made for; nothing was changed."""
 
 
-async def migrate(url: str, *, namespace: str) -> None:
-    """Apply what is missing, and give a new database its namespace.
+async def migrate(url: str, *, namespace: str, only: Collection[str] | None = None) -> None:
+    """Apply what is missing, or of that `only` these migrations, and give a new database its namespace.
 
     Safe to run in several processes at once, and to kill. Raises `DatabaseUnfit` for another namespace's
     database, and for one that a later release has migrated.
     """
-    await asyncio.to_thread(_migrate, url, namespace)
+    await asyncio.to_thread(_migrate, url, namespace, only)
 
 
 async def needs_migration(url: str) -> bool:
     """Whether `migrate` has something to apply. Changes nothing."""
-    return bool(_shipped().keys() - await asyncio.to_thread(_applied, url))
+    return bool(_shipped().keys() - await asyncio.to_thread(applied_migrations, url))
 
 
 async def check_namespace(url: str, *, namespace: str) -> None:
@@ -76,13 +76,15 @@ def _locked(connection: psycopg.Connection[Any]) -> bool:
     return bool(row and row[0])
 
 
-def _migrate(url: str, namespace: str) -> None:
+def _migrate(url: str, namespace: str, only: Collection[str] | None) -> None:
     shipped = _shipped()
-    if later := _applied(url) - shipped.keys():
+    if later := (applied_migrations(url) | set(only or ())) - shipped.keys():
         raise DatabaseUnfit(f"a later release has migrated this database ({max(later)})")
     ledger = _Ledger(url, default_migration_table)
     with closing(ledger.connection):
         for migration in sorted(ledger.to_apply(MigrationList(shipped.values())), key=lambda it: it.id):
+            if only is not None and migration.id not in only:
+                continue
             with ledger.transaction():
                 # Whole: yoyo's splitter into statements does not know every function body.
                 ledger.connection.execute(Path(migration.path).read_bytes())
@@ -105,7 +107,8 @@ def _shipped() -> dict[str, Any]:
     return {migration.id: migration for migration in read_migrations(str(FOLDER))}
 
 
-def _applied(url: str) -> set[str]:
+def applied_migrations(url: str) -> set[str]:
+    """The ids of the migrations that this database has seen. Blocks."""
     table = f"{BOOKKEEPING}.{default_migration_table}"
     with psycopg.connect(url, autocommit=True) as connection:
         if connection.execute("SELECT to_regclass(%s)", [table]).fetchone() == (None,):
