@@ -304,8 +304,12 @@ class SubjectKind(StrEnum):
 
 
 class ExportFormat(StrEnum):
-    """What an export is written as: JSON Lines, comma-separated values, or a report to read and print."""
+    """What an export is written as: JSON Lines, comma-separated values, or a report to read and print.
 
+    A dossier, which is whole or nothing, is one JSON document, or a report.
+    """
+
+    JSON = "json"
     JSONL = "jsonl"
     CSV = "csv"
     HTML = "html"

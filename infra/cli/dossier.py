@@ -11,12 +11,12 @@ import typer
 from uuid_utils.compat import uuid7
 
 from domain.model import Category
+from domain.values import ExportFormat
 from infra.accesslog import Access, packed
 from infra.bootstrap import System, open_system
 from infra.cli.command import Answer, Call, command, lethe
-from infra.dossier.ashtml import as_html
-from infra.dossier.asjson import as_json
 from infra.dossier.gathering import Asked, Dossier, Form, open_dossier
+from infra.dossier.handing import Handing
 from services.ports import CommandContext, Ground
 
 OPERATOR: Final = uuid5(NAMESPACE_URL, "urn:lethe:operator")
@@ -51,15 +51,16 @@ async def export(
     asked = Asked(id=uuid7(), subject_id=subject, form=form, request_id=request)
     async with open_system(call.settings, migrated=False) as system:
         dossier = await open_dossier(system.dossiers, asked)
-        if request is not None:
-            await system.privacy_requests.check_answerable(request, subject_id=subject)
+        handing = Handing(
+            dossier,
+            ExportFormat(format),
+            exports=system.exports,
+            requests=system.privacy_requests,
+            context_of=lambda: _context(system, asked),
+        )
+        await handing.begin()
         _note(system, dossier)
-        sections = dossier.sections()
-        size = await _write(out, as_json(sections) if format is Format.JSON else as_html(sections))
-        if request is not None:
-            await system.privacy_requests.link_dossier(
-                id=request, dossier_id=asked.id, context=_linking(system, asked)
-            )
+        size = await _write(out, handing.parts())
     document = {
         "id": str(asked.id),
         "subject_id": str(subject),
@@ -85,10 +86,11 @@ def _note(system: System, dossier: Dossier) -> None:
     )
 
 
-def _linking(system: System, asked: Asked) -> CommandContext:
+def _context(system: System, asked: Asked) -> CommandContext:
+    command_id = uuid7()
     return CommandContext(
-        command_id=uuid5(asked.id, "link"),
-        request_digest=asked.id.bytes,
+        command_id=command_id,
+        request_digest=command_id.bytes,
         actor="lethe-cli",
         occurred_at=system.clock.now(),
         correlation_id=asked.id,

@@ -93,22 +93,30 @@ async def open_dossier(sources: Sources, asked: Asked) -> "Dossier":
     Raises `SubjectNotFound`; and `Unavailable` where the views do not show yet what the log holds: it would
     not be everything.
     """
-    if not await sources.views.wait_for(await sources.log.last(), BEHIND_SECONDS_MAX):
+    covered = await sources.log.last()
+    if not await sources.views.wait_for(covered, BEHIND_SECONDS_MAX):
         raise Unavailable("the views are behind the log: what is held is not all to be seen yet")
     records = await sources.views.timeline.records(asked.subject_id)
     if not records:
         raise SubjectNotFound(asked.subject_id)
-    return Dossier(sources, asked, [it for it in records if it.kind not in LEFT_OUT])
+    return Dossier(sources, asked, covered, [it for it in records if it.kind not in LEFT_OUT])
 
 
 class Dossier:
-    """One person's dossier. Its sections are gone through once, each to its end before the next."""
+    """One person's dossier. Its sections are gone through once, each to its end before the next.
 
-    def __init__(self, sources: Sources, asked: Asked, records: Sequence[SubjectRecord]) -> None:
+    `events`: how many events it showed so far. `covered_position`: the log up to there is looked at.
+    """
+
+    def __init__(
+        self, sources: Sources, asked: Asked, covered_position: int, records: Sequence[SubjectRecord]
+    ) -> None:
         self.asked = asked
+        self.covered_position = covered_position
+        self.events = 0
         self.records = records
         self._sources = sources
-        self._records = self._events = 0
+        self._records = 0
         self._whole = asked.form is Form.ACCESS
         self._opening = Opening(
             asked.subject_id, sources.unsealer, sources.ring, provided=asked.form is Form.PORTABILITY
@@ -126,7 +134,7 @@ class Dossier:
         yield Section("history", items=self._history())
         if self._whole:
             yield Section("accesses", items=self._accesses())
-        yield Section("end", {"records": self._records, "events": self._events})
+        yield Section("end", {"records": self._records, "events": self.events})
 
     async def _head(self) -> dict[str, Any]:
         standing = await self._opening.standing()
@@ -215,7 +223,7 @@ class Dossier:
             for start in range(0, len(positions), EVENTS_PAGE):
                 history = await self._sources.events.at(positions[start : start + EVENTS_PAGE])
                 for event in await self._opening.events(history):
-                    self._events += 1
+                    self.events += 1
                     yield event
 
     async def _accesses(self) -> AsyncIterator[dict[str, Any]]:

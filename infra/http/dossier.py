@@ -1,10 +1,9 @@
 """Everything that is held about a person, as one document that is sent while it is gathered."""
 
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from enum import StrEnum
 from typing import Annotated, Any, Final
-from uuid import UUID, uuid5
+from uuid import UUID
 
 from fastapi import APIRouter, Path, Query, Request, Response
 from fastapi.responses import StreamingResponse
@@ -12,15 +11,16 @@ from pydantic import Field
 from uuid_utils.compat import uuid7
 
 from domain.model import Category
+from domain.values import ExportFormat
 from infra import json
-from infra.dossier.ashtml import as_html
-from infra.dossier.asjson import as_json
-from infra.dossier.gathering import Asked, Dossier, Form, open_dossier
+from infra.dossier.gathering import Asked, Form, open_dossier
+from infra.dossier.handing import MEDIA, Handing
 from infra.dossier.schema import SCHEMA
 from infra.http.auth import Comply, Reader
 from infra.http.errors import READ_REFUSALS, documented
-from infra.http.reading import DECLARED, Reading, ReadQuery, reading_of, wait_for
-from services.ports import CommandContext, Ground
+from infra.http.exports import context_of
+from infra.http.reading import DECLARED, ReadQuery, reading_of, wait_for
+from services.ports import Ground
 
 router = APIRouter(tags=["subjects"])
 
@@ -32,7 +32,6 @@ class Format(StrEnum):
     HTML = "html"
 
 
-MEDIA: Final = {Format.JSON: "application/json", Format.HTML: "text/html; charset=utf-8"}
 CLOSED: Final = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; sandbox",
@@ -83,37 +82,24 @@ async def read_dossier(
     await wait_for(door, query)
     asked = Asked(id=uuid7(), subject_id=id, form=query.form, request_id=query.request_id)
     dossier = await open_dossier(door.dossiers, asked)
-    if asked.request_id is not None:
-        await door.privacy_requests.check_answerable(asked.request_id, subject_id=id)
     by_right = replace(reading.declared, ground=reading.declared.ground or Ground.SUBJECT_RIGHTS)
     reading = replace(reading, declared=by_right)
-    await reading.note([id], list(Category), count=len(dossier.records), export_id=asked.id)
-    name = f'attachment; filename="dossier-{asked.id}.{query.format}"'
-    return StreamingResponse(
-        _sent(reading, dossier, query.format),
-        media_type=MEDIA[query.format],
-        headers={**CLOSED, "Content-Disposition": name},
+    handing = Handing(
+        dossier,
+        ExportFormat(query.format),
+        exports=door.exports,
+        requests=door.privacy_requests,
+        context_of=lambda: context_of(reading),
     )
-
-
-async def _sent(reading: Reading, dossier: Dossier, format: Format) -> AsyncIterator[bytes]:
-    write = as_json if format is Format.JSON else as_html
-    async for chunk in write(dossier.sections()):
-        yield chunk
-    asked = dossier.asked
-    if asked.request_id is not None:
-        context = CommandContext(
-            command_id=uuid5(asked.id, "link"),
-            request_digest=asked.id.bytes,
-            actor=str(reading.token.actor_id),
-            occurred_at=reading.door.clock.now(),
-            correlation_id=reading.correlation_id,
-            on_behalf_of=reading.declared.on_behalf_of,
-            purpose=reading.declared.purpose,
-        )
-        await reading.door.privacy_requests.link_dossier(
-            id=asked.request_id, dossier_id=asked.id, context=context
-        )
+    await handing.begin()
+    await reading.note([id], list(Category), count=len(dossier.records), export_id=asked.id)
+    headers = {
+        **CLOSED,
+        "Content-Disposition": f'attachment; filename="dossier-{asked.id}.{query.format}"',
+        "Lethe-Export": str(asked.id),
+        "Link": f'</v1/exports/{asked.id}/manifest>; rel="describedby"',
+    }
+    return StreamingResponse(handing.parts(), headers=headers, media_type=MEDIA[ExportFormat(query.format)])
 
 
 @router.get("/v1/schemas/dossier.json", responses=documented(*READ_REFUSALS), response_class=Response)

@@ -1,6 +1,9 @@
 """The dossier: all that is held about a person, nobody else's, in a form that is published."""
 
+import hashlib
 import json
+import time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
@@ -10,8 +13,12 @@ import pytest
 from jsonschema import Draft202012Validator, FormatChecker
 
 from domain.catalogue import EVENTS, layout
+from domain.values import ExportFormat
 from infra.access import Scope
+from infra.dossier.gathering import Asked, Form, open_dossier
+from infra.dossier.handing import Handing
 from infra.dossier.provided import PROVIDED
+from services.ports import CommandContext
 from tests.http.samples import organisation, person, ticket
 from tests.http.stack import Running
 
@@ -155,6 +162,63 @@ def test_who_got_it_is_noted_and_told_the_next_time(server: Running, api: httpx.
     assert [(it["operation"], it["ground"]) for it in accesses if it["export_id"] == first] == [
         ("read_dossier", "subject_rights")
     ]
+
+
+@pytest.mark.parametrize("format", ["json", "html"])
+def test_it_is_an_export_whose_digest_is_in_the_log(
+    api: httpx.Client, maya: dict[str, Any], format: str
+) -> None:
+    answer = dossier(api, maya, format=format)
+    export = api.get(f"/v1/exports/{answer.headers['lethe-export']}").json()
+    assert (export["state"], export["what"], export["format"]) == ("made", "dossier", format)
+    assert (export["exported_subject_id"], export["filters"]) == (maya["subject_id"], {"form": "access"})
+    assert export["sha256"] == hashlib.sha256(answer.content).hexdigest()
+    assert (export["byte_count"], export["count"]) == (len(answer.content), 6)
+
+
+def test_one_that_breaks_off_is_recorded_as_aborted_and_answers_nothing(
+    server: Running, api: httpx.Client, maya: dict[str, Any]
+) -> None:
+    asked = command(
+        api, "/v1/privacy-requests", 201, kind="access", channel="email", subject_id=maya["subject_id"]
+    )
+    request = f"/v1/privacy-requests/{asked['id']}"
+    last = command(api, f"{request}/verify-identity", proof="called_back")
+    api.get(request, params={"at_least": last["position"]})
+    wanted = Asked(uuid4(), UUID(maya["subject_id"]), Form.ACCESS, UUID(asked["id"]))
+    id = server.call(broken_off(server, wanted))
+    until = time.monotonic() + 10
+    while (state := api.get(f"/v1/exports/{id}").json()["state"]) == "begun" and time.monotonic() < until:
+        time.sleep(0.05)
+    assert state == "aborted"
+    assert command(api, f"{request}/fulfil", 409)["type"] == "urn:lethe:problem:dossier-missing"
+
+
+def a_command() -> CommandContext:
+    return CommandContext(
+        command_id=uuid4(),
+        request_digest=b"",
+        actor="test",
+        occurred_at=datetime.now(UTC),
+        correlation_id=uuid4(),
+    )
+
+
+async def broken_off(server: Running, asked: Asked) -> UUID:
+    """A dossier whose reader goes after the first part."""
+    system = server.system
+    handing = Handing(
+        await open_dossier(system.dossiers, asked),
+        ExportFormat.JSON,
+        exports=system.exports,
+        requests=system.privacy_requests,
+        context_of=a_command,
+    )
+    await handing.begin()
+    parts = handing.parts()
+    await anext(parts)
+    await parts.aclose()
+    return asked.id
 
 
 async def kept(server: Running) -> None:
