@@ -74,6 +74,7 @@ class EntryFilter:
     recorded_until: datetime | None = None
     occurred_from: datetime | None = None
     occurred_until: datetime | None = None
+    position_max: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -401,6 +401,7 @@ def _tells(entry: Entry, where: EntryFilter) -> bool:
         where.record_id in (None, entry.originator_id)
         and (where.subject_id is None or where.subject_id in entry.subjects)
         and where.actor in (None, entry.actor)
+        and (where.position_max is None or entry.position <= where.position_max)
         and where.on_behalf_of in (None, entry.on_behalf_of)
         and (where.topics is None or entry.topic in where.topics)
         and _within(entry.recorded_at, where.recorded_from, where.recorded_until)

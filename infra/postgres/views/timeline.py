@@ -67,6 +67,7 @@ def _conditions(where: EntryFilter) -> Conditions:
         (sql.SQL("recorded_at < %s"), where.recorded_until),
         (sql.SQL("occurred_at >= %s"), where.occurred_from),
         (sql.SQL("occurred_at < %s"), where.occurred_until),
+        (sql.SQL("position <= %s"), where.position_max),
     ]
 
 
