@@ -20,6 +20,7 @@ from infra.audit.leaves import LogDiffers, Source
 from infra.audit.signing import Checkpointer
 from services.ports import Unavailable
 
+PACE_SECONDS: Final = 0.2
 PATIENCE_SECONDS: Final = 0.5
 STANDBY_SECONDS: Final = 1.0
 FAULT_SECONDS: Final = 5.0
@@ -81,25 +82,36 @@ class Sequencer:
                 await connection.execute(LAZY)
                 tree = self._growing(self._source)
                 await tree.load(connection)
+                # First as far as the log goes: a tree that is being made anew is behind what was signed.
+                followed = await self._catch_up(connection, tree, stop)
+                if stop.is_set():
+                    return
                 await self._checkpointer.check(connection, tree)
                 await self._tell(connection, None)
-                await self._follow(connection, tree, stop)
+                await self._follow(connection, tree, followed, stop)
             except (TreeUnfit, LogDiffers, FolderUnfit) as error:
                 await self._tell(connection, str(error))
                 raise
 
-    async def _follow(self, connection: AsyncConnection[Any], tree: Growth, stop: asyncio.Event) -> None:
-        followed = tree.position
+    async def _follow(
+        self, connection: AsyncConnection[Any], tree: Growth, followed: int, stop: asyncio.Event
+    ) -> None:
         while not stop.is_set():
-            horizon = await self._source.horizon()
-            while followed < horizon and not stop.is_set():
-                whole = await tree.take(connection, horizon)
-                followed = horizon if whole else tree.position
-                await self._checkpointer.keep_up(connection, tree)
             await connection.execute("SELECT 1")  # is the lease still held?
             await self._checkpointer.keep_up(connection, tree)
-            if not stop.is_set():
-                await self._source.wait(followed, PATIENCE_SECONDS)
+            # A pause first: in a trickle of events each would write the last tile anew.
+            await _sleep(stop, PACE_SECONDS)
+            if not stop.is_set() and await self._source.wait(followed, PATIENCE_SECONDS):
+                followed = await self._catch_up(connection, tree, stop)
+
+    async def _catch_up(self, connection: AsyncConnection[Any], tree: Growth, stop: asyncio.Event) -> int:
+        """Grow as far as the log goes now; the position up to which it was looked through."""
+        horizon = await self._source.horizon()
+        followed = tree.position
+        while followed < horizon and not stop.is_set():
+            whole = await tree.take(connection, horizon)
+            followed = horizon if whole else tree.position
+        return followed
 
     async def _tell(self, connection: AsyncConnection[Any], fault: str | None) -> None:
         await connection.execute(PUT_FAULT, [self._source.log, fault])

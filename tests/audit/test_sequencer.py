@@ -158,7 +158,19 @@ async def test_a_restored_log_behind_its_checkpoints_is_not_signed(database_url:
     execute(database_url, "TRUNCATE audit.trees, audit.tiles, audit.checkpoints")
     async with grove(database_url, tmp_path) as it, sequencing(it):
         state = await at_fault(it)
-    assert state.fault == "the log has shrunk: signed at 600 leaves, there are 0"
+    assert state.fault == "the log has shrunk: signed at 600 leaves, there are 300"
+
+
+async def test_a_tree_that_is_thrown_away_is_made_anew_and_held_against_what_was_signed(
+    database_url: str, tmp_path: Path
+) -> None:
+    await _signed_once(database_url, tmp_path, 600)
+    execute(database_url, "TRUNCATE audit.trees, audit.tiles")
+    async with grove(database_url, tmp_path) as it, sequencing(it):
+        append(database_url, 300)
+        await signed(it, 900)
+        assert await it.tree.root() == plain_root(database_url)
+        assert (await it.tree.state()).fault is None
 
 
 async def test_a_restored_log_that_went_another_way_is_not_signed(database_url: str, tmp_path: Path) -> None:
