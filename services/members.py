@@ -1,5 +1,6 @@
 """What can be asked of members of staff: one method a command, named as the aggregate names it."""
 
+from datetime import date
 from typing import Unpack
 from uuid import UUID
 
@@ -35,3 +36,23 @@ class Members:
 
     async def leave(self, **to: Unpack[Target]) -> Outcome:
         return await self._application.change(Member, decide=lambda member: member.leave(), **to)
+
+    async def train(
+        self, *, course: str, version: str, on: date, expires_on: date | None = None, **to: Unpack[Target]
+    ) -> Outcome:
+        return await self._application.change(
+            Member,
+            decide=lambda member: member.train(course=course, version=version, on=on, expires_on=expires_on),
+            **to,
+        )
+
+    async def acknowledge(
+        self, *, policy: str, version: str, on: date, expires_on: date | None = None, **to: Unpack[Target]
+    ) -> Outcome:
+        return await self._application.change(
+            Member,
+            decide=lambda member: member.acknowledge(
+                policy=policy, version=version, on=on, expires_on=expires_on
+            ),
+            **to,
+        )

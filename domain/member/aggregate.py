@@ -1,9 +1,17 @@
 """What may happen to a member of staff, and what not."""
 
+from collections.abc import Mapping
+from datetime import date
 from typing import NotRequired, Self, TypedDict, Unpack
 from uuid import UUID
 
-from domain.member.events import MemberLeft, MemberMoved, MemberRegistered
+from domain.member.events import (
+    MemberAcknowledged,
+    MemberLeft,
+    MemberMoved,
+    MemberRegistered,
+    MemberTrained,
+)
 from domain.model import Aggregate, DomainError, Event
 from domain.values import EmailAddress
 
@@ -13,11 +21,15 @@ class MemberWithoutName(DomainError):
 
 
 class MemberHasLeft(DomainError):
-    """Who has left is not moved any more."""
+    """Who has left is not moved, and learns nothing here, any more."""
 
 
 class MemberManagesThemself(DomainError):
     """A member's manager is somebody else."""
+
+
+class ExpiresBeforeItBegins(DomainError):
+    """What somebody learnt or acknowledged does not expire before that day."""
 
 
 class Joining(TypedDict):
@@ -28,6 +40,10 @@ class Joining(TypedDict):
     team: NotRequired[str | None]
     office: NotRequired[str | None]
     manager_id: NotRequired[UUID | None]
+
+
+Term = tuple[str, date, date | None]
+"""Which version, since when, and the last day it counts."""
 
 
 class Member(Aggregate):
@@ -57,13 +73,37 @@ class Member(Aggregate):
         if not self.left:
             self.trigger_event(MemberLeft)
 
+    def train(self, *, course: str, version: str, on: date, expires_on: date | None = None) -> None:
+        self._check_term(on, expires_on)
+        if self.trained.get(course) != (version, on, expires_on):
+            self.trigger_event(MemberTrained, course=course, version=version, on=on, expires_on=expires_on)
+
+    def acknowledge(self, *, policy: str, version: str, on: date, expires_on: date | None = None) -> None:
+        self._check_term(on, expires_on)
+        if self.acknowledged.get(policy) != (version, on, expires_on):
+            self.trigger_event(
+                MemberAcknowledged, policy=policy, version=version, on=on, expires_on=expires_on
+            )
+
+    def _check_term(self, on: date, expires_on: date | None) -> None:
+        if self.left:
+            raise MemberHasLeft(self.id)
+        if expires_on is not None and expires_on < on:
+            raise ExpiresBeforeItBegins(self.id)
+
     def evolve(self, event: Event) -> None:
         match event:
             case MemberRegistered():
                 self.subject_id = event.subject_id
                 self.place = (event.team, event.office, event.manager_id)
                 self.left = False
+                self.trained: Mapping[str, Term] = {}
+                self.acknowledged: Mapping[str, Term] = {}
             case MemberMoved():
                 self.place = (event.team, event.office, event.manager_id)
             case MemberLeft():
                 self.left = True
+            case MemberTrained(course=course):
+                self.trained = {**self.trained, course: (event.version, event.on, event.expires_on)}
+            case MemberAcknowledged(policy=policy):
+                self.acknowledged = {**self.acknowledged, policy: (event.version, event.on, event.expires_on)}

@@ -1,5 +1,6 @@
 """What can happen to a member of staff."""
 
+from datetime import date
 from typing import ClassVar
 from uuid import UUID
 
@@ -34,3 +35,25 @@ class MemberLeft(Event):
 
     TOPIC: ClassVar[str] = "member.left"
     subject_id: DataSubject
+
+
+class MemberTrained(Event):
+    """They took this version of a course; what they learnt counts to the end of `expires_on`, if it ends."""
+
+    TOPIC: ClassVar[str] = "member.trained"
+    subject_id: DataSubject
+    course: Public[str]
+    version: Public[str]
+    on: Public[date]
+    expires_on: Public[date | None] = None
+
+
+class MemberAcknowledged(Event):
+    """They read this version of a policy and will keep to it; to the end of `expires_on`, if it ends."""
+
+    TOPIC: ClassVar[str] = "member.acknowledged"
+    subject_id: DataSubject
+    policy: Public[str]
+    version: Public[str]
+    on: Public[date]
+    expires_on: Public[date | None] = None

@@ -1,9 +1,23 @@
 """The rules of a member of staff."""
 
+from datetime import date
+from typing import Any
 from uuid import UUID
 
-from domain.member.aggregate import Member, MemberHasLeft, MemberManagesThemself, MemberWithoutName
-from domain.member.events import MemberLeft, MemberMoved, MemberRegistered
+from domain.member.aggregate import (
+    ExpiresBeforeItBegins,
+    Member,
+    MemberHasLeft,
+    MemberManagesThemself,
+    MemberWithoutName,
+)
+from domain.member.events import (
+    MemberAcknowledged,
+    MemberLeft,
+    MemberMoved,
+    MemberRegistered,
+    MemberTrained,
+)
 from tests.domain.given import ID, SUBJECT, Given, fact
 
 BOSS = UUID(int=9)
@@ -45,3 +59,37 @@ def test_a_member_leaves_once_and_is_not_moved_any_more() -> None:
     member.when(lambda it: it.leave()).then(fact(MemberLeft))
     gone.when(lambda it: it.leave()).then()
     gone.when(lambda it: it.move(team="west")).refused(MemberHasLeft)
+
+
+TAKEN: dict[str, Any] = {
+    "course": "privacy",
+    "version": "1",
+    "on": date(2026, 3, 2),
+    "expires_on": date(2027, 3, 2),
+}
+READ: dict[str, Any] = {"policy": "devices", "version": "4", "on": date(2026, 3, 2), "expires_on": None}
+
+
+def test_a_course_is_recorded_once_and_again_when_it_is_taken_again() -> None:
+    member.when(lambda it: it.train(**TAKEN)).then(fact(MemberTrained, **TAKEN))
+    trained = member.given(fact(MemberTrained, **TAKEN))
+    trained.when(lambda it: it.train(**TAKEN)).then()
+    again = TAKEN | {"on": date(2027, 3, 1), "expires_on": None}
+    trained.when(lambda it: it.train(**again)).then(fact(MemberTrained, **again))
+
+
+def test_a_policy_is_acknowledged_version_by_version() -> None:
+    member.when(lambda it: it.acknowledge(**READ)).then(fact(MemberAcknowledged, **READ))
+    known = member.given(fact(MemberAcknowledged, **READ))
+    known.when(lambda it: it.acknowledge(**READ)).then()
+    known.when(lambda it: it.acknowledge(**READ | {"version": "5"})).then(
+        fact(MemberAcknowledged, **READ | {"version": "5"})
+    )
+
+
+def test_nothing_expires_before_it_begins_and_who_left_learns_nothing_here() -> None:
+    before = {"expires_on": date(2026, 3, 1)}
+    member.when(lambda it: it.train(**TAKEN | before)).refused(ExpiresBeforeItBegins)
+    member.when(lambda it: it.acknowledge(**READ | before)).refused(ExpiresBeforeItBegins)
+    gone.when(lambda it: it.train(**TAKEN)).refused(MemberHasLeft)
+    gone.when(lambda it: it.acknowledge(**READ)).refused(MemberHasLeft)

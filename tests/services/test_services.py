@@ -53,6 +53,7 @@ CONTACT = {
 }
 OPENING = {"channel": Channel.WEB, "impact": Level.LOW, "urgency": Level.LOW, "subject": "no light"}
 CAPTURE = {"source": "web", "campaign": "spring", "name": "Ada"}
+DAY = date(2026, 5, 1)
 JOINING = {"name": "Ada", "team": "east"}
 
 Step = tuple[str, dict[str, Any]]
@@ -123,6 +124,14 @@ WAYS: list[tuple[type[Any], list[Step]]] = [
     (Members, [("register", JOINING)]),
     (Members, [("register", JOINING), ("move", {"team": "west", "office": "Bath", "manager_id": ANN})]),
     (Members, [("register", JOINING), ("leave", {})]),
+    (
+        Members,
+        [
+            ("register", JOINING),
+            ("train", {"course": "privacy", "version": "1", "on": DAY, "expires_on": date(2027, 5, 1)}),
+        ],
+    ),
+    (Members, [("register", JOINING), ("acknowledge", {"policy": "devices", "version": "1", "on": DAY})]),
 ]
 
 
