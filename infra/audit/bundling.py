@@ -21,6 +21,7 @@ from infra.audit.tiles import TILE_HASHES, TileId, hashes_of, tiles_of, unpacked
 from infra.audit.tree import AuditTree, NotInTree, NotInTreeYet
 from infra.audit.verifier import BUNDLE_FORM, LENGTH, levels_of, tile_width, tiles_needed
 from infra.bootstrap import System
+from infra.history.manifests import Manifests
 from infra.outage import unavailable_on_outage
 from infra.postgres.database import Pool
 from services.ports import Clock
@@ -41,8 +42,30 @@ SELECT wanted, tile.number, tile.positions FROM unnest(%s::bigint[]) AS wanted, 
 ) AS tile ORDER BY wanted
 """
 
+EXPORTS_MADE: LiteralString = """
+SELECT originator_id FROM log.events
+WHERE topic = 'export.made' AND position BETWEEN %s AND %s ORDER BY position
+"""
+
 Notes = Callable[[int, int], AsyncIterator[tuple[str, str]]]
 """Signed notes of what happened from one position to another: each with the name of its file."""
+
+
+class ExportNotes:
+    """The manifests of the exports that were made in a stretch of the log."""
+
+    def __init__(self, pool: Pool, manifests: Manifests) -> None:
+        self._pool = pool
+        self._manifests = manifests
+
+    async def __call__(self, first: int, last: int) -> AsyncIterator[tuple[str, str]]:
+        with unavailable_on_outage():
+            async with self._pool.connection() as connection:
+                rows = await (await connection.execute(EXPORTS_MADE, [first, last])).fetchall()
+        for (export_id,) in rows:
+            manifest = await self._manifests.manifest(export_id, patience=0)
+            if manifest is not None:
+                yield f"exports/{export_id}.note", manifest
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +91,8 @@ class Bundling:
     @classmethod
     def of(cls, system: System) -> Self:
         """Out of this system."""
-        return cls(system.pool, system.tree, system.settings.namespace, system.clock)
+        notes = ExportNotes(system.pool, Manifests(system.reader, system.mapper, system.tree))
+        return cls(system.pool, system.tree, system.settings.namespace, system.clock, [notes])
 
     async def of_range(self, wanted: Range) -> AsyncIterator[bytes]:
         """A bundle of these leaves. Raises `NotInTree` or `NotInTreeYet` before its first byte."""

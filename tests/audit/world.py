@@ -1,6 +1,7 @@
 """A small system with something in every place that `lethe verify` looks at."""
 
 import asyncio
+import hashlib
 import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -11,7 +12,7 @@ from uuid import UUID, uuid4
 from pydantic import SecretStr
 
 from domain.model import Category
-from domain.values import CustomerKind, EmailAddress, ErasureGround, LawfulBasis
+from domain.values import CustomerKind, EmailAddress, ErasureGround, ExportFormat, LawfulBasis
 from infra.accesslog import Access
 from infra.audit.folder import CheckpointFolder
 from infra.audit.verification import Sources, Verification, verify
@@ -22,6 +23,7 @@ from services.ports import CommandContext
 
 SIGNED_SECONDS_MAX = 30
 ROUNDS = 3
+EXPORTED = b'{"id": 1}\n'
 
 
 def command() -> CommandContext:
@@ -47,6 +49,7 @@ async def world(url: str, folder: Path, *, people: int = 40) -> AsyncIterator[Sy
             await erase(system, subjects[1], frozenset({Category.CONTACT}))
             for subject_id in subjects[: 3 + number]:
                 await look(system, subject_id)
+            await hand_over(system)
             await signed(system)
         stop.set()
         yield system
@@ -86,6 +89,21 @@ async def look(system: System, subject_id: UUID) -> None:
         Access(at=datetime.now(UTC), actor=uuid4(), operation="read", count=1, subjects=subject_id.bytes)
     )
     await system.accesses.close()
+
+
+async def hand_over(system: System) -> None:
+    """An export of `EXPORTED`."""
+    id = uuid4()
+    await system.exports.begin(
+        id=id,
+        what="customers",
+        filters={},
+        format=ExportFormat.JSONL,
+        covered_position=1,
+        context=command(),
+    )
+    digest = hashlib.sha256(EXPORTED).hexdigest()
+    await system.exports.complete(id=id, count=1, byte_count=len(EXPORTED), sha256=digest, context=command())
 
 
 async def signed(system: System) -> None:
