@@ -9,10 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from domain.model import Category
 from domain.privacyrequest.terms import RequestKind, RequestState
-from infra.http.auth import Reader
-from infra.http.dependencies import Door
 from infra.http.errors import READ_REFUSALS, NotFound, documented
-from infra.http.reading import ReadQuery, wait_for
+from infra.http.reading import DECLARED, ReadQuery, Seeing, wait_for
 from infra.http.records import ErasureRecord
 from infra.http.values import Moment
 from projections.privacy import PrivacyRequestFilter
@@ -72,11 +70,10 @@ class SubjectRecord(BaseModel):
     holds: list[HoldLink] = Field(description="The legal holds that cover them, as far as the views show.")
 
 
-@router.get("/v1/subjects/{id}", responses=documented(404, *READ_REFUSALS))
-async def read_subject(
-    id: SubjectId, door: Door, token: Reader, query: Annotated[ReadQuery, Query()]
-) -> SubjectRecord:
+@router.get("/v1/subjects/{id}", responses=documented(404, *READ_REFUSALS), openapi_extra=DECLARED)
+async def read_subject(id: SubjectId, reading: Seeing, query: Annotated[ReadQuery, Query()]) -> SubjectRecord:
     """What is held about a person, without any of it: keys, records, requests. The erased stay here."""
+    door = reading.door
     await wait_for(door, query)
     view = await door.subjects.view(id)
     if view is None:
@@ -85,6 +82,7 @@ async def read_subject(
     holds = await door.views.rights.list_holds(HoldFilter(covers=id), limit=HOLDS_MAX)
     asked = PrivacyRequestFilter(subject_id=id)
     requests = await door.views.privacy.list_requests(asked, at=door.clock.now(), limit=REQUESTS_MAX)
+    await reading.note([id], (), count=1)
     return SubjectRecord(
         id=id,
         erased=view.erased,
