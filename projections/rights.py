@@ -9,6 +9,7 @@ from uuid import UUID
 from domain.activity.events import ActivityDescribed, ActivityRegistered, ActivityRetired
 from domain.consent.events import ConsentExpired, ConsentGiven, ConsentWithdrawn
 from domain.hold.events import HoldLifted, HoldPlaced, SubjectCovered, SubjectReleased
+from domain.member.events import MemberAcknowledged, MemberLeft, MemberRegistered, MemberTrained
 from domain.model import Event
 from domain.restriction.events import RestrictionImposed, RestrictionLifted
 from domain.retention.events import RetentionSet, RetentionWithdrawn
@@ -95,7 +96,19 @@ class RetentionRow(Row):
     withdrawn_at: datetime | None = None
 
 
-RightsRow: TypeAlias = RestrictionRow | HoldRow | ConsentRow | ActivityRow | RetentionRow
+@dataclass(slots=True, kw_only=True)
+class StaffRow(Row):
+    """What a member has learnt and acknowledged, the last of each; `expires_first` is the first last day.
+
+    A credential is {"sort": "course" or "policy", "name", "version", "on", "expires_on"}, days as ISO texts.
+    """
+
+    left_at: datetime | None = None
+    expires_first: date | None = None
+    credentials: list[dict[str, Any]] = field(default_factory=list)
+
+
+RightsRow: TypeAlias = RestrictionRow | HoldRow | ConsentRow | ActivityRow | RetentionRow | StaffRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +156,17 @@ class RetentionFilter:
     living: bool | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class StaffFilter:
+    """Which members; None leaves the field open. `present`: has not left.
+
+    `over_on`: something they learnt or acknowledged has its last day before this one.
+    """
+
+    present: bool | None = None
+    over_on: date | None = None
+
+
 class Rights(Protocol):
     """Reads what people's rights ask for. Lists are in order of id, from the first id above `after`."""
 
@@ -175,6 +199,10 @@ class Rights(Protocol):
     async def list_policies(
         self, where: RetentionFilter, *, limit: int, after: UUID | None = None
     ) -> list[RetentionRow]: ...
+
+    async def list_staff(
+        self, where: StaffFilter, *, limit: int, after: UUID | None = None
+    ) -> list[StaffRow]: ...
 
 
 def project(rows: Rows[Any], recorded: Recorded) -> None:
@@ -216,6 +244,8 @@ def _begun(event: Event, position: int) -> RightsRow | None:
             )
         case RetentionSet():
             return RetentionRow(**place, kind=event.kind, category=event.category, **_term(event))
+        case MemberRegistered():
+            return StaffRow(**place)
         case _:
             return None
 
@@ -232,6 +262,8 @@ def _change(row: RightsRow, event: Event) -> None:
             _change_activity(row, event)
         case RetentionRow():
             _change_policy(row, event)
+        case StaffRow():
+            _change_staff(row, event)
 
 
 def _change_restriction(row: RestrictionRow, event: Event) -> None:
@@ -280,6 +312,25 @@ def _change_policy(row: RetentionRow, event: Event) -> None:
             row.withdrawn_at = None
         case RetentionWithdrawn():
             row.withdrawn_at = event.timestamp
+
+
+def _change_staff(row: StaffRow, event: Event) -> None:
+    match event:
+        case MemberTrained():
+            _learn(row, "course", event.course, event)
+        case MemberAcknowledged():
+            _learn(row, "policy", event.policy, event)
+        case MemberLeft():
+            row.left_at = event.timestamp
+
+
+def _learn(row: StaffRow, sort: str, name: str, event: MemberTrained | MemberAcknowledged) -> None:
+    ends = None if event.expires_on is None else event.expires_on.isoformat()
+    new = {"sort": sort, "name": name, "version": event.version, "on": event.on.isoformat()}
+    others = [it for it in row.credentials if (it["sort"], it["name"]) != (sort, name)]
+    row.credentials = [*others, {**new, "expires_on": ends}]
+    days = [it["expires_on"] for it in row.credentials if it["expires_on"] is not None]
+    row.expires_first = date.fromisoformat(min(days)) if days else None
 
 
 def _agreement(event: ConsentGiven) -> dict[str, Any]:

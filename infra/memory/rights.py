@@ -18,6 +18,8 @@ from projections.rights import (
     RetentionFilter,
     RetentionRow,
     RightsRow,
+    StaffFilter,
+    StaffRow,
 )
 
 R = TypeVar("R", bound=Row)
@@ -96,6 +98,17 @@ class MemoryRights:
             )
 
         return self._page(RetentionRow, passes, limit, after)
+
+    async def list_staff(
+        self, where: StaffFilter, *, limit: int, after: UUID | None = None
+    ) -> list[StaffRow]:
+        def passes(row: StaffRow) -> bool:
+            over = row.expires_first is not None and where.over_on is not None
+            return _is(where.present, row.left_at is None) and (
+                where.over_on is None or (over and row.expires_first < where.over_on)  # type: ignore[operator]
+            )
+
+        return self._page(StaffRow, passes, limit, after)
 
     def _one(self, kind: type[R], id: UUID) -> R | None:
         row = self.rows.get(id)

@@ -42,7 +42,7 @@ WRITES = {
         "prioritise assign escalate progress send-reply receive-reply write-note pause resume resolve reopen"
         " close"
     ),
-    "members": "move leave",
+    "members": "move leave train acknowledge",
 }
 
 COMPLIES = {
@@ -58,7 +58,7 @@ COMPLIES = {
 """What needs the privacy officer's scope: whole operations, such as `GET /v1/...`."""
 
 RIGHTS_READ = """
-/v1/restrictions /v1/holds /v1/holds/{id}
+/v1/restrictions /v1/holds /v1/holds/{id} /v1/credentials
 /v1/retention /v1/retention/plan /v1/retention/{id} /v1/retention/{id}/history
 """
 RIGHTS_COMMANDED = """

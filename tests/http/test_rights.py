@@ -57,17 +57,18 @@ def test_a_hold_keeps_an_erasure_waiting_until_it_is_lifted(api: httpx.Client, c
     )
     shown = api.get(f"/v1/holds/{hold['id']}", params={"at_least": hold["position"]}).json()
     assert (shown["covered"], shown["description"], shown["lifted_at"]) == ([subject_id], "Ann's claim", None)
-    asked = api.post(f"/v1/subjects/{subject_id}/erasure", json={"ground": "objection"})
-    assert asked.status_code in (202, 409)
+    path, ground = f"/v1/subjects/{subject_id}/erasure", {"ground": "objection"}
+    refused = api.post(path, json=ground)
+    assert (refused.status_code, refused.json()["type"]) == (409, "urn:lethe:problem:subject-is-held")
+    assert api.post(path, json=ground | {"when_held": "queue"}).status_code == 202
     subject = api.get(f"/v1/subjects/{subject_id}").json()
     assert (subject["erased"], subject["held"]) == (False, True)
     assert [it["id"] for it in subject["holds"]] == [hold["id"]]
     act(api, f"/v1/holds/{hold['id']}/lift")
-    if asked.status_code == 202:
-        until = time.monotonic() + 20
-        while not api.get(f"/v1/subjects/{subject_id}").json()["erased"]:
-            assert time.monotonic() < until, "the erasure that waited was not carried out"
-            time.sleep(0.2)
+    until = time.monotonic() + 20
+    while not api.get(f"/v1/subjects/{subject_id}").json()["erased"]:
+        assert time.monotonic() < until, "the erasure that waited was not carried out"
+        time.sleep(0.2)
 
 
 def test_an_erased_person_cannot_be_held(api: httpx.Client, created: Any) -> None:
@@ -87,3 +88,19 @@ def test_a_hold_covers_and_releases(api: httpx.Client, created: Any) -> None:
     assert (row["covered"], row["released"], row["version"]) == ([bob], [ann], 4)
     stale = api.post(f"/v1/holds/{hold['id']}/lift", headers={"If-Match": '"1"'})
     assert stale.status_code == 412
+
+
+def test_whose_training_has_expired_is_listed(api: httpx.Client, created: Any) -> None:
+    made = created("members", {"name": "Amina Keller"})
+    path = f"/v1/members/{made['id']}"
+    term = {"version": "1", "on": "2020-01-01", "expires_on": "2020-12-31"}
+    act(api, f"{path}/train", {"course": "privacy-basics"} | term)
+    done = act(api, f"{path}/acknowledge", {"policy": "devices", "version": "4", "on": "2026-01-01"})
+    query = {"at_least": done["position"], "present": True, "limit": 200}
+    for day, expected in (("2020-12-31", False), ("2021-01-01", True)):
+        items = api.get("/v1/credentials", params=query | {"over_on": day}).json()["items"]
+        assert (made["id"] in {it["id"] for it in items}) is expected
+    [row] = [it for it in items if it["id"] == made["id"]]
+    assert (row["expires_first"], len(row["credentials"])) == ("2020-12-31", 2)
+    backwards = api.post(f"{path}/train", json={"course": "x"} | term | {"on": "2021-01-01"})
+    assert backwards.json()["type"] == "urn:lethe:problem:expires-before-it-begins"

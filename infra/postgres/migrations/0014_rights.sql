@@ -81,6 +81,18 @@ CREATE TABLE rights.policies (
     withdrawn_at timestamptz
 );
 
+CREATE TABLE rights.staff (
+    id            uuid        PRIMARY KEY,
+    subject_id    uuid        NOT NULL,
+    version       bigint      NOT NULL,
+    position      bigint      NOT NULL,
+    left_at       timestamptz,
+    expires_first date,
+    credentials   jsonb       NOT NULL
+);
+INSERT INTO rights.staff (id, subject_id, version, position, left_at, credentials)
+SELECT id, subject_id, version, position, left_at, '[]' FROM directory.members;
+
 -- On what basis somebody is held, asked by the person.
 CREATE INDEX ON directory.customers (subject_id);
 

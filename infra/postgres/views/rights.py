@@ -6,7 +6,7 @@ from psycopg import sql
 
 from infra.postgres.database import Pool
 from infra.postgres.views.query import Conditions, RowReader
-from infra.postgres.views.tables import ACTIVITIES, CONSENTS, HOLDS, POLICIES, RESTRICTIONS
+from infra.postgres.views.tables import ACTIVITIES, CONSENTS, HOLDS, POLICIES, RESTRICTIONS, STAFF
 from projections.rights import (
     ActivityFilter,
     ActivityRow,
@@ -18,6 +18,8 @@ from projections.rights import (
     RestrictionRow,
     RetentionFilter,
     RetentionRow,
+    StaffFilter,
+    StaffRow,
 )
 
 
@@ -30,6 +32,7 @@ class PostgresRights:
         self._consents = RowReader(pool, CONSENTS)
         self._activities = RowReader(pool, ACTIVITIES)
         self._policies = RowReader(pool, POLICIES)
+        self._staff = RowReader(pool, STAFF)
 
     async def restriction(self, id: UUID) -> RestrictionRow | None:
         return await self._restrictions.one(id)
@@ -94,3 +97,12 @@ class PostgresRights:
             (sql.SQL("(it.withdrawn_at IS NULL) = %s"), where.living),
         ]
         return await self._policies.page(conditions, limit=limit, after=after)
+
+    async def list_staff(
+        self, where: StaffFilter, *, limit: int, after: UUID | None = None
+    ) -> list[StaffRow]:
+        conditions: Conditions = [
+            (sql.SQL("(it.left_at IS NULL) = %s"), where.present),
+            (sql.SQL("it.expires_first < %s"), where.over_on),
+        ]
+        return await self._staff.page(conditions, limit=limit, after=after)

@@ -14,7 +14,7 @@ from projections.directory import CustomerRow, ErasureRow, MemberRow
 from projections.model import Recorded, Row
 from projections.pipeline import LeadRow
 from projections.privacy import PrivacyRequestRow
-from projections.rights import ActivityRow, ConsentRow, HoldRow, RestrictionRow, RetentionRow
+from projections.rights import ActivityRow, ConsentRow, HoldRow, RestrictionRow, RetentionRow, StaffRow
 from projections.tickets import TicketRow
 
 R = TypeVar("R", bound=Row)
@@ -55,7 +55,9 @@ CONSENTS = Table("rights", "consents", "consent", ConsentRow, rights.project)
 ACTIVITIES = Table("rights", "activities", "activity", ActivityRow, rights.project)
 POLICIES = Table("rights", "policies", "retention", RetentionRow, rights.project)
 
-RIGHTS: tuple[Table[Any], ...] = (RESTRICTIONS, HOLDS, CONSENTS, ACTIVITIES, POLICIES)
+STAFF = Table("rights", "staff", "member", StaffRow, rights.project)
+
+RIGHTS: tuple[Table[Any], ...] = (RESTRICTIONS, HOLDS, CONSENTS, ACTIVITIES, POLICIES, STAFF)
 TABLES: tuple[Table[Any], ...] = (
     CUSTOMERS, MEMBERS, ERASURES, LEADS, TICKETS, PRIVACY_REQUESTS, *RIGHTS
 )  # fmt: skip
