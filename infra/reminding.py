@@ -41,13 +41,23 @@ async def remind(view: PrivacyRequests, commands: Commands, now: datetime) -> in
 
 
 async def carry_on(view: PrivacyRequests, commands: Commands, now: datetime) -> tuple[int, int]:
-    """Finish the erasures that were begun for requests; how many are done, and how many are held."""
+    """Finish the erasures that were begun for requests; how many are done, and how many are held.
+
+    One that fails keeps none of the others waiting; the failures are raised together at the end.
+    """
     done = held = 0
+    failures: list[Exception] = []
     begun = PrivacyRequestFilter(state=RequestState.OPEN, erasing=True)
     async for row in _all(view, begun, now):
-        fulfilment = await commands.carry_on(row.id)
+        try:
+            fulfilment = await commands.carry_on(row.id)
+        except Exception as error:  # noqa: BLE001 - raised again below
+            failures.append(error)
+            continue
         held += fulfilment.held
         done += not fulfilment.held
+    if failures:
+        raise ExceptionGroup("erasures that were asked for and could not be finished", failures)
     return done, held
 
 

@@ -154,6 +154,22 @@ def test_a_request_to_erase_is_fulfilled_by_the_erasure_and_outlives_it(
     assert do(api, applied["id"], "fulfil")["state"] == "fulfilled"
 
 
+def test_a_restricted_person_is_answered_all_the_same(
+    server: Running, api: httpx.Client, ask: Ask, subject: str
+) -> None:
+    ring, first = server.system.ring, ask("restriction")
+    server.call(ring.restrict(UUID(subject), True, position=first["position"]))
+    note = api.post(f"/v1/customers/{customer_of(api, subject)}/write-note", json={"text": "A note."})
+    assert note.json()["type"] == "urn:lethe:problem:processing-restricted"
+    request = seen(api, ask("objection", text="Stop it."))
+    assert (request["text"], request["restricted"]) == ("Stop it.", True)
+
+
+def customer_of(api: httpx.Client, subject: str) -> str:
+    records = api.get(f"/v1/subjects/{subject}").json()["records"]
+    return next(str(it["id"]) for it in records if it["kind"] == "customer")
+
+
 def test_the_same_key_fulfils_once(api: httpx.Client, ask: Ask) -> None:
     applied = ask("erasure")
     do(api, applied["id"], "verify-identity", proof="in_person")
