@@ -40,9 +40,10 @@ async def test_the_last_of_each_counts_and_the_first_that_ends_is_told(world: Ri
         await members.train(
             id=ann, course="privacy", version="2", on=on, expires_on=expires_on, context=world.command()
         )
-    for id, expires_on in ((ann, april), (bob, None)):
+    terms: list[tuple[UUID, date | None]] = [(ann, april), (bob, None)]
+    for id, ends_on in terms:
         await members.acknowledge(
-            id=id, policy="privacy", version="1", on=march, expires_on=expires_on, context=world.command()
+            id=id, policy="privacy", version="1", on=march, expires_on=ends_on, context=world.command()
         )
     await members.leave(id=bob, context=world.command())
     await world.follow()
