@@ -188,7 +188,8 @@ async def _key_store_fault(system: System) -> str | None:
     """Whether this system could start again: the store is whole, and its KEK where it is said to be."""
     try:
         await key_ring_at(system.pool, system.keks, namespace=system.settings.namespace)
-    except (KekUnusable, KeyStoreUnfit, KeyLost) as error:
+        await system.ring.look()
+    except (KekUnusable, KeyStoreUnfit, KeyLost, Unavailable) as error:
         return type(error).__name__
     return None
 

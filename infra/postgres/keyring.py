@@ -312,6 +312,10 @@ class PostgresKeyRing:
             await self._turned()
         raise KeyLost(f"the system key {name!r} is wrapped under an epoch whose KEK is not to be had")
 
+    async def look(self) -> None:
+        """Learn which epochs live, also where no key is asked for; the KEKs of ended ones are let go."""
+        await self._turned()
+
     async def _turned(self) -> bool:
         with unavailable_on_outage():
             async with self._pool.connection() as connection:

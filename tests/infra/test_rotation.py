@@ -144,9 +144,11 @@ async def test_a_process_that_knows_only_the_old_kek_mints_and_opens_at_once(sto
 async def test_processes_let_the_old_kek_go_when_they_notice(store: Store) -> None:
     await store.mint(*names(1))
     fetching, minting = await store.another_ring(), await store.another_ring()
+    idle = await store.another_ring()
     await store.rotation.run()
+    await idle.look()
     await fetching.fetch(list(await store.mint(*names(1), ring=minting)))
-    for ring in (fetching, minting):
+    for ring in (fetching, minting, idle):
         assert ring._keks.of(1) is None
         assert ring._keks.of(2) is not None
 
