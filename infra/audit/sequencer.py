@@ -88,6 +88,7 @@ class Sequencer:
                     return
                 await self._checkpointer.check(connection, tree)
                 await self._tell(connection, None)
+                log.info("sequencer_leads", tree=self._source.log, size=tree.size)
                 await self._follow(connection, tree, followed, stop)
             except (TreeUnfit, LogDiffers, FolderUnfit) as error:
                 await self._tell(connection, str(error))

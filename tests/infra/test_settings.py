@@ -54,6 +54,13 @@ def test_an_unknown_variable_is_refused_by_name(monkeypatch: pytest.MonkeyPatch)
         ("KEK", "vault:http://elsewhere:8200/transit/lethe", "vault:https://HOST:PORT/MOUNT/KEY"),
         ("KEK_EPOCH_DAYS", "-1", "greater than or equal to 0"),
         ("KEY_CACHE_SECONDS", "61", "60"),
+        ("CHECKPOINT_SECONDS", "0", "greater than or equal to 0.1"),
+        ("WITNESSES", "witness.example+00000000+AAAA", "verifier key"),
+        (
+            "WITNESSES",
+            "PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW",
+            "cosignature/v1",
+        ),
     ],
 )
 def test_a_bad_value_is_refused_in_one_line_that_names_it(
