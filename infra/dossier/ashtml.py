@@ -28,6 +28,7 @@ TITLES: Final = {
     "consents": "What you agreed to",
     "records": "What is held now",
     "history": "How it came about",
+    "exports": "What left the system with your data in it, or may have",
     "accesses": "When your data was looked at",
 }
 
@@ -120,6 +121,10 @@ def _event(event: Mapping[str, Any]) -> str:
     return _section(str(event["type"]), facts)
 
 
+def _export(export: Mapping[str, Any]) -> str:
+    return _section(str(export["what"]), {it: export[it] for it in export if it != "what"})
+
+
 def _access(access: Mapping[str, Any]) -> str:
     return _section(str(access["operation"]), {it: access[it] for it in access if it != "operation"})
 
@@ -127,6 +132,7 @@ def _access(access: Mapping[str, Any]) -> str:
 ITEMS: Final[Mapping[str, Callable[[Mapping[str, Any]], str]]] = {
     "records": _record,
     "history": _event,
+    "exports": _export,
     "accesses": _access,
 }
 

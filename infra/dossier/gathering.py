@@ -10,13 +10,14 @@ from enum import StrEnum
 from typing import Any, Final, Protocol
 from uuid import UUID
 
+from domain.export.events import ExportMade
 from domain.model import Category
 from infra.accesslog import AccessFilter, AccessStore
 from infra.dossier import notice
 from infra.dossier.opening import Opening
 from projections.privacy import PrivacyRequestFilter
 from projections.rights import ActivityFilter, ConsentFilter, RetentionFilter
-from projections.timeline import SubjectRecord
+from projections.timeline import EntryFilter, Place, SubjectRecord
 from projections.views import Views
 from services.erasures import SubjectNotFound
 from services.ports import Clock, KeyRing, Recorded, Unavailable, Unsealer
@@ -28,6 +29,7 @@ ROWS_PAGE: Final = 200
 BEHIND_SECONDS_MAX: Final = 5.0
 ROWS_MAX: Final = 1_000
 LEFT_OUT: Final = frozenset({"hold"})
+RECORD_TIMELINE: Final = "record-timeline"
 
 
 class Form(StrEnum):
@@ -133,6 +135,7 @@ class Dossier:
         yield Section("records", items=self._current())
         yield Section("history", items=self._history())
         if self._whole:
+            yield Section("exports", items=self._exports())
             yield Section("accesses", items=self._accesses())
         yield Section("end", {"records": self._records, "events": self.events})
 
@@ -225,6 +228,31 @@ class Dossier:
                 for event in await self._opening.events(history):
                     self.events += 1
                     yield event
+
+    async def _exports(self) -> AsyncIterator[dict[str, Any]]:
+        """The exports that held the person's data, and those of many people that may have."""
+        made = EntryFilter(topics={ExportMade.TOPIC}, position_max=self.covered_position)
+        after = Place(min(it.first_position for it in self.records)) if self.records else Place(0)
+        index = self._sources.views.timeline
+        while entries := await index.find(made, limit=ENTRIES_PAGE, after=after):
+            after = Place(entries[-1].position)
+            for recorded in await self._sources.events.at([it.position for it in entries]):
+                event = recorded.event
+                if isinstance(event, ExportMade) and (held := self._held_by(event)) is not None:
+                    yield {
+                        "id": event.originator_id,
+                        "what": event.what,
+                        "held": held,
+                        "made_at": recorded.envelope.recorded_at,
+                        "purpose": recorded.envelope.purpose,
+                    }
+
+    def _held_by(self, export: ExportMade) -> str | None:
+        if export.exported_subject_id is not None:
+            return "the person" if export.exported_subject_id == self.asked.subject_id else None
+        if export.what == RECORD_TIMELINE:
+            return "the person" if export.filters.get("id") in {str(it.id) for it in self.records} else None
+        return "many people"
 
     async def _accesses(self) -> AsyncIterator[dict[str, Any]]:
         """When whose data was shown, what for, and which: not to whom of the staff."""

@@ -109,6 +109,13 @@ ACCESS: Final = _object(
     categories={"type": "array", "items": CATEGORY},
     export_id=_maybe(ID),
 )
+EXPORT: Final = _object(
+    id=ID,
+    what=TEXT,
+    held={"enum": ["the person", "many people"], "description": "Whose data it held."},
+    made_at=MOMENT,
+    purpose=_maybe(TEXT),
+)
 SCHEMA: Final[dict[str, Any]] = {
     "$schema": "https://json-schema.org/draft/2020-12/schema",
     "$id": "urn:lethe:schema:dossier:1",
@@ -132,11 +139,12 @@ SCHEMA: Final[dict[str, Any]] = {
             _object(id=ID, kind=TEXT, facts=FACTS, personal=PERSONAL), "The records as they stand."
         ),
         "history": _list(EVENT, "Every event about the person, in order."),
+        "exports": _list(EXPORT, "What left the system with the person's data in it, or may have."),
         "accesses": _list(ACCESS, "When the person's data was shown, the newest first."),
         "end": _object(records={"type": "integer"}, events={"type": "integer"}),
     },
     "required": ["dossier", "consents", "records", "history", "end"],
     "if": {"properties": {"dossier": {"properties": {"form": {"const": "access"}}}}},
-    "then": {"required": ["processing", "retention", "requests", "accesses"]},
+    "then": {"required": ["processing", "retention", "requests", "exports", "accesses"]},
     "additionalProperties": False,
 }

@@ -176,6 +176,25 @@ def test_it_is_an_export_whose_digest_is_in_the_log(
     assert (export["byte_count"], export["count"]) == (len(answer.content), 6)
 
 
+def test_it_names_the_exports_that_held_the_persons_data(
+    api: httpx.Client, maya: dict[str, Any], schema: Draft202012Validator
+) -> None:
+    first = dossier(api, maya).json()["dossier"]["id"]
+    other = command(api, "/v1/customers", 201, **person())
+    of_another = dossier(api, other).json()["dossier"]["id"]
+    history = {"what": "record-timeline", "id": maya["customer"], "format": "jsonl"}
+    record = api.post("/v1/exports", json=history)
+    everyone = api.post("/v1/exports", json={"what": "view", "view": "customers", "format": "csv"})
+    assert (record.status_code, everyone.status_code) == (200, 200), everyone.text
+
+    found = dossier(api, maya).json()
+    schema.validate(found)
+    held = {it["id"]: it["held"] for it in found["exports"]}
+    assert held[first] == held[record.headers["lethe-export"]] == "the person"
+    assert held[everyone.headers["lethe-export"]] == "many people"
+    assert of_another not in held
+
+
 def test_one_that_breaks_off_is_recorded_as_aborted_and_answers_nothing(
     server: Running, api: httpx.Client, maya: dict[str, Any]
 ) -> None:
