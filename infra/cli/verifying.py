@@ -41,6 +41,8 @@ async def verify(
 
     Exit code 1 where something is not as it was written: the first bad index and the place are named.
     """
+    if (export is None) is not (manifest is None):
+        raise typer.BadParameter("--export and --manifest go together")
     async with open_system(call.settings, migrated=False) as system:
         key = VerifierKey.parse(system.signer.vkey)
         if bundle is not None:
@@ -49,8 +51,6 @@ async def verify(
             return _answer(await asyncio.to_thread(verifier.verify_note, certificate, None, key))
         if export is not None and manifest is not None:
             return _answer(await asyncio.to_thread(verifier.verify_note, manifest, export, key))
-        if export is not None or manifest is not None:
-            raise typer.BadParameter("--export and --manifest go together")
         if start is not None or end is not None or record is not None:
             return await _verify_part(system, Range(start or 0, end), record)
         return await _verify_all(system, keys=keys)
