@@ -1,5 +1,6 @@
 """What a rotation asks of the key store, over connections of its own: it takes none from the commands."""
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -17,7 +18,8 @@ from infra.postgres.epochs import Epoch, all_epochs
 from services.ports import Unavailable
 
 LOCK = 0x6C657468650005
-ATTEMPTS_MAX = 20
+ATTEMPTS_MAX = 30  # longer than a transaction may sit idle
+STEP_BACK_SECONDS = 0.2
 FLIP_SECONDS_MAX = 1
 """How long commands that mint a key may be kept waiting for one that is slow."""
 BEFORE_ALL = (UUID(int=0), "")
@@ -68,6 +70,7 @@ class EpochStore:
                     query = "SELECT * FROM keys.begin_epoch(%b, %b, %b)"
                     [row] = await _rows(self.writing, query, Int4(last), kek_id, canary)
             except LockNotAvailable:
+                await asyncio.sleep(STEP_BACK_SECONDS)  # those who waited behind us go first
                 continue
             return Epoch(*row)
         raise Unavailable("a transaction that mints keys does not end: the epoch cannot turn just now")
@@ -140,7 +143,7 @@ async def rotating(url: str) -> AsyncIterator[EpochStore]:
             ]
             [(mine,)] = await _rows(reading, "SELECT pg_try_advisory_lock(%b)", LOCK)
             if not mine:
-                raise RotationRunning("another process rotates the key-encryption key just now")
+                raise RotationRunning
             yield EpochStore(reading, writing)
 
 
