@@ -21,13 +21,24 @@ from infra.eventloop import run
 from infra.importing.mapping import BadMapping
 from infra.importing.rows import BadFile
 from infra.kek import KekUnusable
+from infra.postgres.epochstore import RotationRunning
 from infra.rebuild import RebuildRunning
 from infra.settings import BadSettings, Settings, load
 from services.ports import KeyLost, Tampered, Unavailable
 
 P = ParamSpec("P")
 USED_WRONGLY = (BadSettings, BadMapping)
-FAILED = (DomainError, Unavailable, BadFile, CannotStart, KekUnusable, KeyLost, RebuildRunning, Tampered)
+FAILED = (
+    DomainError,
+    Unavailable,
+    BadFile,
+    CannotStart,
+    KekUnusable,
+    KeyLost,
+    RebuildRunning,
+    RotationRunning,
+    Tampered,
+)
 
 lethe = typer.Typer(
     name="lethe",

@@ -12,7 +12,6 @@ from psycopg.errors import DeadlockDetected, LockNotAvailable
 from psycopg.rows import tuple_row
 from psycopg.types.numeric import Int4
 
-from domain.model import DomainError
 from infra.outage import unavailable_on_outage
 from infra.postgres.epochs import Epoch, all_epochs
 from services.ports import Unavailable
@@ -25,7 +24,7 @@ FLIP_SECONDS_MAX = 1
 BEFORE_ALL = (UUID(int=0), "")
 
 
-class RotationRunning(DomainError):
+class RotationRunning(Exception):
     """Another process rotates the key-encryption key just now."""
 
 
@@ -143,7 +142,7 @@ async def rotating(url: str) -> AsyncIterator[EpochStore]:
             ]
             [(mine,)] = await _rows(reading, "SELECT pg_try_advisory_lock(%b)", LOCK)
             if not mine:
-                raise RotationRunning
+                raise RotationRunning("another process rotates the key-encryption key just now")
             yield EpochStore(reading, writing)
 
 

@@ -59,4 +59,4 @@ async def test_a_second_rotation_at_once_is_refused(database_url: str, tmp_path:
         connection.execute("SELECT pg_advisory_lock(%s)", [LOCK])
         result = lethe("keys", "rotate", database_url=database_url, data=tmp_path)
     assert result.returncode == 1
-    assert result.stderr == "lethe: Another process rotates the key-encryption key just now.\n"
+    assert result.stderr == "lethe: another process rotates the key-encryption key just now\n"
