@@ -107,7 +107,8 @@ CUSTOMER: KeptKind[CustomerRow] = KeptKind(
     "customers",
     rows=lambda door, ids: door.views.directory.customers(ids),
     member=lambda row: row.owner_id,
-    record=CustomerRecord.of,
+    model=CustomerRecord,
+    facts=CustomerRecord.facts,
 )
 
 

@@ -75,7 +75,8 @@ LEAD: KeptKind[LeadRow] = KeptKind(
     "leads",
     rows=lambda door, ids: door.views.pipeline.leads(ids),
     member=lambda row: row.owner_id,
-    record=LeadRecord.of,
+    model=LeadRecord,
+    facts=LeadRecord.facts,
 )
 
 

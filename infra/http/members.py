@@ -46,7 +46,9 @@ async def register_member(body: bodies.RegisterMember, command: Creating) -> Res
     )
 
 
-MEMBER: Kind[MemberRow] = Kind("members", member=lambda row: row.manager_id, record=MemberRecord.of)
+MEMBER: Kind[MemberRow] = Kind(
+    "members", member=lambda row: row.manager_id, model=MemberRecord, facts=MemberRecord.facts
+)
 
 
 @router.get(

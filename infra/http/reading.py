@@ -19,8 +19,10 @@ from infra.http.commands import correlation_of
 from infra.http.declared import DECLARED_HEADERS, Declared, declared
 from infra.http.dependencies import Dependencies
 from infra.http.errors import Malformed, NotYetVisible, ProcessingRestricted, RecordErased
+from infra.http.shelf import Name
 from infra.http.values import Line
-from projections.model import Personal, Project, Row
+from projections.directory import MemberRow
+from projections.model import Head, Personal, Project, Row
 from services.ports import NOTHING_STANDS, RecordNotFound, Standing
 
 WAIT_SECONDS_MAX: Final = 5.0
@@ -258,30 +260,52 @@ class Seen:
         return {category for _, category in self.whole()}
 
 
+NO_NAMES: Final[Mapping[UUID, Name]] = {}
+
+
 async def clear(
-    door: Dependencies, rows: Sequence[R], members: Collection[UUID | None], *, grounded: bool
+    door: Dependencies,
+    rows: Sequence[R],
+    members: Collection[UUID | None],
+    *,
+    grounded: bool,
+    known: Mapping[UUID, Name] = NO_NAMES,
 ) -> tuple[Shown[R], Seen]:
-    """The rows unsealed. Whoever shows them notes what is seen.
+    """The rows unsealed. Whoever shows them notes what is seen. `known` members are not opened again.
 
     The key ring is asked last, and not from memory: what it says is erased is not shown, even where a key
     was still at hand.
     """
-    people = await door.views.directory.members([id for id in set(members) if id is not None])
+    unknown = {id for id in members if id is not None and id not in known}
+    people = await door.views.directory.members(list(unknown)) if unknown else []
     opened = await door.unsealer.open(list({it for row in (*rows, *people) for it in _handles(row)}))
-    standings = await door.ring.standings({id for row in (*rows, *people) for id in subjects_of(row)})
+    named = {**known, **dict(_names_of(door, people, opened))}
+    subjects = {id for row in rows for id in subjects_of(row)}
+    standings = await door.ring.standings(subjects.union(it.subject_id for it in named.values()))
     clearing = _Clearing(opened, standings, grounded)
     names: dict[UUID, str] = {}
     by_member: dict[UUID, tuple[UUID, set[tuple[UUID, Category]]]] = {}
-    for member in people:
-        name = clearing.value(member.name)
-        if name is not None:
-            names[member.id] = name
-        by_member[member.id] = member.subject_id, clearing.taken()
+    for id, it in named.items():
+        if clearing.may_show(it.subject_id, Category.IDENTITY):
+            names[id] = it.name
+        by_member[id] = it.subject_id, clearing.taken()
     cleared, by_row = [], []
     for row in rows:
         cleared.append(clearing.row(row))
         by_row.append(clearing.taken())
     return Shown(cleared, standings, names), Seen(by_row, by_member)
+
+
+def _names_of(
+    door: Dependencies, members: Sequence[MemberRow], opened: Mapping[Sealed, str | Erased]
+) -> Iterator[tuple[UUID, Name]]:
+    """The opened names, kept for the next time at this version of the member."""
+    for member in members:
+        name = opened[member.name] if isinstance(member.name, Sealed) else None
+        if isinstance(name, str):
+            it = Name(member.subject_id, name)
+            door.shelf.put(Head(member.id, member.version, None), it)
+            yield member.id, it
 
 
 def check_readable(reading: Reading, standing: Standing, timeline: str) -> None:
@@ -368,12 +392,16 @@ class _Clearing:
         clear = self.opened[handle]
         if isinstance(clear, Erased):
             return None
-        standing = self.standings.get(handle.subject_id)
+        return clear if self.may_show(handle.subject_id, handle.category) else None
+
+    def may_show(self, subject_id: UUID, category: Category) -> bool:
+        """Whether a value of theirs may be shown; then it counts as seen."""
+        standing = self.standings.get(subject_id)
         if standing is not None and (
             standing.erased
-            or handle.category in standing.erased_categories
+            or category in standing.erased_categories
             or (standing.restricted and not self.grounded)
         ):
-            return None
-        self.seen.add((handle.subject_id, handle.category))
-        return clear
+            return False
+        self.seen.add((subject_id, category))
+        return True

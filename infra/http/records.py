@@ -82,12 +82,10 @@ class CustomerRecord(Record):
     address: str | None = None
     contacts: list[ContactRecord] = []
 
-    @classmethod
-    def of(cls, row: CustomerRow, shown: Shown[CustomerRow]) -> Self:
+    @staticmethod
+    def facts(row: CustomerRow, shown: Shown[CustomerRow]) -> dict[str, Any]:
         contacts = [_contact(contact, shown) for contact in row.contacts]
-        return cls.model_validate(
-            shown.fields_of(row) | {"contacts": contacts, "owner_name": _name(row.owner_id, shown.members)}
-        )
+        return shown.fields_of(row) | {"contacts": contacts, "owner_name": _name(row.owner_id, shown.members)}
 
 
 class LeadRecord(Record):
@@ -117,12 +115,14 @@ class LeadRecord(Record):
     phone: str | None = None
     note: str | None = None
 
-    @classmethod
-    def of(cls, row: LeadRow, shown: Shown[LeadRow]) -> Self:
-        value = None if row.value is None else {"amount": row.value, "currency": row.currency}
-        return cls.model_validate(
-            shown.fields_of(row) | {"value": value, "owner_name": _name(row.owner_id, shown.members)}
+    @staticmethod
+    def facts(row: LeadRow, shown: Shown[LeadRow]) -> dict[str, Any]:
+        value = (
+            None
+            if row.value is None
+            else Money.model_validate({"amount": row.value, "currency": row.currency})
         )
+        return shown.fields_of(row) | {"value": value, "owner_name": _name(row.owner_id, shown.members)}
 
 
 class TicketRecord(Record):
@@ -152,12 +152,10 @@ class TicketRecord(Record):
     subject: str | None = None
     description: str | None = None
 
-    @classmethod
-    def of(cls, row: TicketRow, shown: Shown[TicketRow], at: datetime) -> Self:
+    @staticmethod
+    def facts(row: TicketRow, shown: Shown[TicketRow], at: datetime) -> dict[str, Any]:
         agent_name = _name(row.agent_id, shown.members)
-        return cls.model_validate(
-            shown.fields_of(row) | {"breached": row.breached(at), "agent_name": agent_name}
-        )
+        return shown.fields_of(row) | {"breached": row.breached(at), "agent_name": agent_name}
 
 
 class MemberRecord(Record):
@@ -172,11 +170,9 @@ class MemberRecord(Record):
     name: str | None = None
     email: str | None = None
 
-    @classmethod
-    def of(cls, row: MemberRow, shown: Shown[MemberRow]) -> Self:
-        return cls.model_validate(
-            shown.fields_of(row) | {"manager_name": _name(row.manager_id, shown.members)}
-        )
+    @staticmethod
+    def facts(row: MemberRow, shown: Shown[MemberRow]) -> dict[str, Any]:
+        return shown.fields_of(row) | {"manager_name": _name(row.manager_id, shown.members)}
 
 
 class ErasureRecord(BaseModel):

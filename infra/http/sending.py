@@ -2,18 +2,18 @@
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 from uuid import UUID
 
-from pydantic import BaseModel
 from starlette.responses import Response
 
 from domain.model import Category
 from infra import json
 from infra.accesslog import packed
 from infra.http.dependencies import Dependencies
-from infra.http.reading import Reading, Shown, check_readable, clear, cursor_of, subjects_of
-from infra.http.shelf import Sent
+from infra.http.reading import NO_NAMES, Reading, Shown, check_readable, clear, cursor_of, subjects_of
+from infra.http.records import Record
+from infra.http.shelf import Name, Sent
 from projections.model import Head, Row
 from services.ports import NOTHING_STANDS, RecordNotFound, Standing
 
@@ -27,7 +27,17 @@ class Kind(Generic[R]):
 
     name: str
     member: Callable[[R], UUID | None]
-    record: Callable[[R, Shown[R]], BaseModel]
+    model: type[Record]
+    facts: Callable[[R, Shown[R]], Mapping[str, Any]]
+
+    def record(self, row: R, shown: Shown[R]) -> Record:
+        """The record as it is documented."""
+        return self.model.model_validate(self.facts(row, shown))
+
+    def json(self, row: R, shown: Shown[R]) -> bytes:
+        """The same as JSON. Past the model, which takes four times as long."""
+        facts = self.facts(row, shown)
+        return json.encode({name: facts[name] for name in self.model.__pydantic_fields__})
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,11 +99,25 @@ async def _of_heads(reading: Reading, kind: KeptKind[R], heads: Sequence[Head]) 
     missing = {head.id: head for head in heads if head.id not in sent}
     if missing:
         rows = await kind.rows(reading.door, list(missing))
-        opened, standings = await _opened(reading.door, kind, rows, grounded=False)
+        known = _known_names(reading.door, kind, rows, missing)
+        opened, standings = await _opened(reading.door, kind, rows, grounded=False, known=known)
         for row, it in zip(rows, opened, strict=True):
             sent[row.id] = it
             _keep(reading.door, missing[row.id], row, it, standings)
     return sent
+
+
+def _known_names(
+    door: Dependencies, kind: Kind[R], rows: Sequence[R], heads: Mapping[UUID, Head]
+) -> dict[UUID, Name]:
+    """The names of the members whom the rows mention, of those that are kept at their versions."""
+    members = {
+        id: version
+        for row in rows
+        if (id := kind.member(row)) is not None and (version := heads[row.id].member_version) is not None
+    }
+    found = {id: door.shelf.name(Head(id, version, None)) for id, version in members.items()}
+    return {id: name for id, name in found.items() if name is not None}
 
 
 def _keep(door: Dependencies, head: Head, row: Row, sent: Sent, standings: Mapping[UUID, Standing]) -> None:
@@ -122,9 +146,15 @@ def _withholds(standing: Standing) -> bool:
 
 
 async def _opened(
-    door: Dependencies, kind: Kind[R], rows: Sequence[R], *, grounded: bool
+    door: Dependencies,
+    kind: Kind[R],
+    rows: Sequence[R],
+    *,
+    grounded: bool,
+    known: Mapping[UUID, Name] = NO_NAMES,
 ) -> tuple[list[Sent], Mapping[UUID, Standing]]:
-    shown, seen = await clear(door, rows, [kind.member(row) for row in rows], grounded=grounded)
+    members = [kind.member(row) for row in rows]
+    shown, seen = await clear(door, rows, members, grounded=grounded, known=known)
     sent = []
     for row, of_row in zip(shown.rows, seen.by_row, strict=True):
         people, visible = set(subjects_of(row)), set(of_row)
@@ -134,7 +164,7 @@ async def _opened(
             visible |= member[1]
         sent.append(
             Sent(
-                kind.record(row, shown).model_dump_json().encode(),
+                kind.json(row, shown),
                 tuple(people),
                 tuple({id.bytes for id, _ in visible}),
                 frozenset(category for _, category in visible),

@@ -1,4 +1,4 @@
-"""Records as they were last sent, kept in this process's memory for a minute at most, and what they show.
+"""Records as they were last sent, and members' names, in this process's memory for a minute at most.
 
 A record is taken from here only while its version is the one in the view, and while the key ring, asked
 every time, has nothing to say of anybody in it.
@@ -28,6 +28,14 @@ class Sent:
     categories: frozenset[Category]
 
 
+@dataclass(frozen=True, slots=True)
+class Name:
+    """A member's name, opened, and whose it is."""
+
+    subject_id: UUID
+    name: str
+
+
 class Shelf:
     """Keeps what was sent by id and versions; the oldest go first. For one event loop."""
 
@@ -36,7 +44,7 @@ class Shelf:
     ) -> None:
         self._seconds = min(seconds, KEPT_SECONDS_MAX)
         self._now = now
-        self._kept: dict[UUID, tuple[float, Head, Sent]] = {}
+        self._kept: dict[UUID, tuple[float, Head, Sent | Name]] = {}
         self._sweep: asyncio.TimerHandle | None = None
 
     def __len__(self) -> int:
@@ -44,10 +52,19 @@ class Shelf:
 
     def get(self, head: Head) -> Sent | None:
         """What was sent of the record at just these versions."""
+        kept = self._get(head)
+        return kept if isinstance(kept, Sent) else None
+
+    def name(self, head: Head) -> Name | None:
+        """The name of the member at just this version."""
+        kept = self._get(head)
+        return kept if isinstance(kept, Name) else None
+
+    def _get(self, head: Head) -> Sent | Name | None:
         kept = self._kept.get(head.id)
         return kept[2] if kept is not None and kept[1][1:] == head[1:] and kept[0] > self._now() else None
 
-    def put(self, head: Head, sent: Sent) -> None:
+    def put(self, head: Head, sent: Sent | Name) -> None:
         """Keep it, for as long as it may be kept from now on."""
         if not self._seconds:
             return

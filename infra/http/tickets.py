@@ -78,7 +78,8 @@ def ticket_as_of(moment: datetime) -> Kind[TicketRow]:
     return Kind(
         "tickets",
         member=lambda row: row.agent_id,
-        record=lambda row, shown: TicketRecord.of(row, shown, moment),
+        model=TicketRecord,
+        facts=lambda row, shown: TicketRecord.facts(row, shown, moment),
     )
 
 
