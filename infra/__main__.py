@@ -8,6 +8,8 @@ from infra.cli import (  # noqa: F401 - each makes its commands known
     backup,
     dossier,
     erasing,
+    exporting,
+    history,
     importing,
     inspecting,
     keys,

@@ -1,6 +1,6 @@
 """Exports over HTTP: streamed, recorded in the log, and proven by a signed note."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
 from enum import StrEnum
@@ -20,7 +20,7 @@ from infra.history.exporting import Batch, Exporting, Wanted
 from infra.http.auth import Reader
 from infra.http.dependencies import Dependencies, Door
 from infra.http.errors import READ_REFUSALS, Malformed, NotYetVisible, documented
-from infra.http.reading import DECLARED, WAIT_SECONDS_MAX, Reading, Seeing, clear
+from infra.http.reading import DECLARED, POSITION_MAX, WAIT_SECONDS_MAX, Reading, Seeing, clear
 from infra.http.replaying import VIEWS, AxesQuery, RowsFound, TwoAxes
 from infra.http.timelines import HistoryEntry, HistoryFilter, PeriodQuery, check_unrestricted
 from infra.http.values import Moment
@@ -78,7 +78,7 @@ class ExportRecord(BaseModel):
     sha256: str | None = Field(description="Of the bytes, in hex; of a report, of those before its proof.")
 
 
-class _Plan(BaseModel):
+class Plan(BaseModel):
     """What was asked for, checked."""
 
     model_config = ConfigDict(arbitrary_types_allowed=True, frozen=True)
@@ -90,7 +90,7 @@ class _Plan(BaseModel):
     query: AxesQuery | None = None
 
 
-def plan_of(body: ExportBody) -> _Plan:
+def plan_of(body: ExportBody) -> Plan:
     """Raises `Malformed` or `RequestValidationError`."""
     if given := PAGING & body.filters.keys():
         raise Malformed(
@@ -104,7 +104,7 @@ def plan_of(body: ExportBody) -> _Plan:
     if body.what is Exported.TIMELINE:
         period = _checked(PeriodQuery, body.filters)
         wanted = Wanted("timeline", said, body.format)
-        return _Plan(wanted=wanted, where=period.during(), order=Order(period.axis))
+        return Plan(wanted=wanted, where=period.during(), order=Order(period.axis))
     query = _checked(HistoryFilter, body.filters)
     subject = body.id if body.what is Exported.SUBJECT_TIMELINE else None
     wanted = Wanted(body.what.value, {"id": str(body.id), **said}, body.format, subject)
@@ -113,16 +113,16 @@ def plan_of(body: ExportBody) -> _Plan:
         Exported.SUBJECT_TIMELINE: {"subject_id": body.id},
         Exported.ACTOR_TIMELINE: {"actor": str(body.id)},
     }
-    return _Plan(wanted=wanted, where=query.where(**named[body.what]))
+    return Plan(wanted=wanted, where=query.where(**named[body.what]))
 
 
-def _plan_of_view(body: ExportBody) -> _Plan:
+def _plan_of_view(body: ExportBody) -> Plan:
     view = VIEWS.get(body.view or "")
     if view is None:
         raise Malformed(f"One of: {', '.join(sorted(VIEWS))}.", field="view", rule="enum")
     limit = {"limit": PAGE} if "limit" in view.query.model_fields else {}
     query = _checked(view.query, {**body.filters, **limit})
-    return _Plan(wanted=Wanted(view.name, _said(body.filters), body.format), view=view, query=query)
+    return Plan(wanted=Wanted(view.name, _said(body.filters), body.format), view=view, query=query)
 
 
 def _checked(kind: Any, filters: Mapping[str, Any]) -> Any:
@@ -137,7 +137,12 @@ def _said(filters: Mapping[str, Any]) -> dict[str, str]:
     return {name: it if isinstance(it, str) else json.encode(it).decode() for name, it in filters.items()}
 
 
-async def exporting_of(reading: Reading, plan: _Plan) -> tuple[Exporting, AsyncIterator[Batch]]:
+Progress = Callable[[int, int], None]
+
+
+async def exporting_of(
+    reading: Reading, plan: Plan, progress: Progress = lambda done, total: None
+) -> tuple[Exporting, AsyncIterator[Batch]]:
     """The export, recorded as begun, and what it is made of. Raises `ProcessingRestricted`."""
     door, subject_id = reading.door, plan.wanted.exported_subject_id
     grounded = False if subject_id is None else await check_unrestricted(reading, subject_id)
@@ -156,14 +161,24 @@ async def exporting_of(reading: Reading, plan: _Plan) -> tuple[Exporting, AsyncI
         ),
         covered_position=covered,
     )
-    if plan.where is not None:
-        batches = _histories(door, plan.where, plan.order, covered, grounded=grounded)
-    else:
-        assert plan.view is not None  # noqa: S101 - a plan is of one or the other
-        assert plan.query is not None  # noqa: S101
-        batches = _view(door, plan.view, plan.query)
     await exporting.begin()
-    return exporting, batches
+    return exporting, batches_of(door, plan, progress, covered=covered, grounded=grounded)
+
+
+def batches_of(
+    door: Dependencies,
+    plan: Plan,
+    progress: Progress = lambda done, total: None,
+    *,
+    covered: int = POSITION_MAX,
+    grounded: bool = False,
+) -> AsyncIterator[Batch]:
+    """What the export is made of. Whoever hands it on notes who is shown whose values."""
+    if plan.where is not None:
+        return _histories(door, plan.where, plan.order, covered, progress, grounded=grounded)
+    assert plan.view is not None  # noqa: S101 - a plan is of one or the other
+    assert plan.query is not None  # noqa: S101
+    return _view(door, plan.view, plan.query, progress)
 
 
 def context_of(reading: Reading) -> CommandContext:
@@ -181,7 +196,13 @@ def context_of(reading: Reading) -> CommandContext:
 
 
 async def _histories(
-    door: Dependencies, where: EntryFilter, order: Order, covered: int, *, grounded: bool
+    door: Dependencies,
+    where: EntryFilter,
+    order: Order,
+    covered: int,
+    progress: Progress,
+    *,
+    grounded: bool,
 ) -> AsyncIterator[Batch]:
     bounded = replace(where, position_max=covered)
     after: Place | None = None
@@ -191,15 +212,19 @@ async def _histories(
             HistoryEntry.model_validate(it).model_dump(mode="json", by_alias=True) for it in page.entries
         ]
         yield Batch(items, page.subjects, page.categories)
+        if order is Order.POSITION and page.next is not None:
+            progress(page.next.position, covered)
         if (after := page.next) is None:
             return
 
 
-async def _view(door: Dependencies, view: TwoAxes, query: AxesQuery) -> AsyncIterator[Batch]:
+async def _view(
+    door: Dependencies, view: TwoAxes, query: AxesQuery, progress: Progress
+) -> AsyncIterator[Batch]:
     moment = query.as_of or door.clock.now()
     views = door.views
     if query.of_another_time:
-        views = await door.replays.views(view.kinds, query.as_of, query.known_at)
+        views = await door.replays.views(view.kinds, query.as_of, query.known_at, progress)
     while True:
         found = await view.compute(views, query, moment)
         if not isinstance(found, RowsFound):
