@@ -19,7 +19,7 @@ from infra.dossier.gathering import Asked, Form, open_dossier
 from infra.dossier.handing import Handing
 from infra.dossier.provided import PROVIDED
 from services.ports import CommandContext
-from tests.http.samples import organisation, person, ticket
+from tests.http.samples import activity, organisation, person, ticket
 from tests.http.stack import Running
 
 PUBLISHED = Path(__file__).parents[2] / "docs" / "schemas" / "dossier.schema.json"
@@ -193,6 +193,35 @@ def test_it_names_the_exports_that_held_the_persons_data(
     assert held[first] == held[record.headers["lethe-export"]] == "the person"
     assert held[everyone.headers["lethe-export"]] == "many people"
     assert of_another not in held
+
+
+def test_it_tells_what_for_on_which_basis_to_whom_and_for_how_long_but_of_no_legal_hold(
+    api: httpx.Client, maya: dict[str, Any], schema: Draft202012Validator
+) -> None:
+    says = activity(
+        name="Newsletter", lawful_basis="consent", consent_needed=True, recipients=["the printer"]
+    )
+    command(api, "/v1/activities", 201, **says)
+    agreed = {"purpose": says["code"], "wording_version": "2026-02", "source": "web form"}
+    command(api, f"/v1/subjects/{maya['subject_id']}/consents", 201, channel="email", **agreed)
+    policy = {"kind": "ticket", "category": "conversation", "days": 365, "after": ["ticket.closed"]}
+    kept = command(api, "/v1/retention", 201, legal_reason="Needed for a year.", **policy)
+    held = {"matter": "matter-4711", "subject_ids": [maya["subject_id"]]}
+    command(api, "/v1/holds", 201, **held)
+
+    found = dossier(api, maya).json()
+    schema.validate(found)
+    register = {it["code"]: it for it in found["processing"]["activities"]}[says["code"]]
+    assert (register["lawful_basis"], register["recipients"]) == ("consent", ["the printer"])
+    assert [(it["purpose"], it["state"], it["channel"]) for it in found["consents"]] == [
+        (says["code"], "given", "email")
+    ]
+    assert ("ticket", "conversation", 365) in {
+        (it["kind"], it["category"], it["days"]) for it in found["retention"]
+    }
+    assert "matter-4711" not in json.dumps(found)
+    assert "hold" not in {it["kind"] for it in (*found["records"], *found["history"])}
+    command(api, f"/v1/retention/{kept['id']}/withdraw")
 
 
 def test_one_that_breaks_off_is_recorded_as_aborted_and_answers_nothing(
