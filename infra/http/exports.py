@@ -17,6 +17,7 @@ from domain.export.events import ExportAborted, ExportBegun, ExportMade
 from domain.values import ExportFormat
 from infra import json
 from infra.history.exporting import Batch, Exporting, Wanted
+from infra.http import analytics, customers, leads, tickets  # noqa: F401 - each makes its views known
 from infra.http.auth import Reader
 from infra.http.dependencies import Dependencies, Door
 from infra.http.errors import READ_REFUSALS, Malformed, NotYetVisible, documented
