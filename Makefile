@@ -27,7 +27,7 @@ run: export LETHE_DATA ?= $(CURDIR)/.lethe
 run: $(READY) ## Serve everything from LETHE_DATA (default ./.lethe)
 	$(BIN)/lethe up
 
-test: $(READY) broker ## The whole suite; with LETHE_REQUIRE_ALL=1 nothing may be skipped
+test: $(READY) broker ## The whole suite; with LETHE_REQUIRE_ALL=1 only a real Vault may be missing
 	$(BIN)/python -m pytest
 
 torture: $(READY) broker ## The long form of the faults
