@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from functools import partial
 
 from infra import status
-from infra.audit.bundling import Bundling
+from infra.auditing import bundling_of
 from infra.bootstrap import System
 from infra.history.manifests import Manifests
 from infra.history.replay import Replays
@@ -60,7 +60,7 @@ async def door_of(system: System, stop: asyncio.Event) -> AsyncIterator[Dependen
             tokens=system.tokens,
             clock=system.clock,
             trees=system.trees,
-            bundles=Bundling.of(system),
+            bundles=bundling_of(system),
             ready=partial(status.checks, system),
             metrics=partial(status.metrics, system),
             ledger_fault=lambda: system.guard.fault,

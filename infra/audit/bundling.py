@@ -7,8 +7,11 @@ Nothing is opened: events leave as they are stored, what is sealed sealed.
 from base64 import b64encode
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, LiteralString, Self
+from typing import Any, Final, LiteralString
 from uuid import UUID
+
+from psycopg import AsyncConnection
+from psycopg_pool import AsyncConnectionPool
 
 from infra import json
 from infra.audit.bundle import BundleWriter
@@ -20,11 +23,11 @@ from infra.audit.storedtree import EVENTS, PAGE_LEAVES
 from infra.audit.tiles import TILE_HASHES, TileId, hashes_of, tiles_of, unpacked
 from infra.audit.tree import AuditTree, NotInTree, NotInTreeYet
 from infra.audit.verifier import BUNDLE_FORM, LENGTH, levels_of, tile_width, tiles_needed
-from infra.bootstrap import System
 from infra.history.manifests import Manifests
 from infra.outage import unavailable_on_outage
-from infra.postgres.database import Pool
 from services.ports import Clock
+
+Pool = AsyncConnectionPool[AsyncConnection[Any]]
 
 EARLIER_MAX: Final = 50
 CHECKPOINTS_LOOKED_AT: Final = 1_000
@@ -87,12 +90,6 @@ class Bundling:
         self._namespace = namespace
         self._clock = clock
         self._notes = list(notes)
-
-    @classmethod
-    def of(cls, system: System) -> Self:
-        """Out of this system."""
-        notes = ExportNotes(system.pool, Manifests(system.reader, system.mapper, system.tree))
-        return cls(system.pool, system.tree, system.settings.namespace, system.clock, [notes])
 
     async def of_range(self, wanted: Range) -> AsyncIterator[bytes]:
         """A bundle of these leaves. Raises `NotInTree` or `NotInTreeYet` before its first byte."""

@@ -17,6 +17,7 @@ from infra.audit.tree import NotInTree, NotInTreeYet
 from infra.audit.verification import Sources
 from infra.audit.verification import verify as verify_stored
 from infra.audit.verifier import VerifierKey
+from infra.auditing import bundling_of
 from infra.bootstrap import CannotStart, System, open_system
 from infra.cli.command import Answer, Call, audit, command, progress_of
 
@@ -66,7 +67,7 @@ async def _verify_part(system: System, wanted: Range, record: UUID | None) -> An
     """By the very means of an auditor: a bundle of it, and the offline verifier."""
     with tempfile.TemporaryDirectory(prefix="lethe-verify-") as folder:
         path = Path(folder) / "bundle.zip"
-        await _write(path, await _bundle(Bundling.of(system), wanted, record))
+        await _write(path, await _bundle(bundling_of(system), wanted, record))
         found = await asyncio.to_thread(_verify_file, path, VerifierKey.parse(system.signer.vkey))
     return _answer(found)
 
@@ -93,7 +94,7 @@ async def export(
     """
     async with open_system(call.settings, migrated=False) as system:
         with progress_of("bytes", 0) as progress:
-            pieces = await _bundle(Bundling.of(system), Range(start or 0, end), record)
+            pieces = await _bundle(bundling_of(system), Range(start or 0, end), record)
             size = await _write(out, pieces, progress)
         vkey = system.signer.vkey
     program = out.with_name("verifier.py")

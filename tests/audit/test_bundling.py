@@ -11,10 +11,11 @@ import psycopg
 import pytest
 
 from infra.audit import verifier
-from infra.audit.bundling import Bundling, Range, thinned
+from infra.audit.bundling import Range, thinned
 from infra.audit.checkpoints import StoredCheckpoint
 from infra.audit.tree import NotInTree, NotInTreeYet
 from infra.audit.verifier import Outcome, VerifierKey
+from infra.auditing import bundling_of
 from infra.bootstrap import System, open_system
 from infra.settings import Settings
 from tests.audit.world import verified, world
@@ -37,7 +38,7 @@ def judged(path: Path, system: System) -> Outcome:
 
 
 async def test_a_bundle_of_the_whole_log_is_verified_by_a_stranger(system: System, tmp_path: Path) -> None:
-    path = await written(tmp_path / "bundle.zip", await Bundling.of(system).of_range(Range()))
+    path = await written(tmp_path / "bundle.zip", await bundling_of(system).of_range(Range()))
     command = [sys.executable, "-I", "-S", verifier.__file__, str(path), "--vkey", system.signer.vkey]
     ran = await asyncio.to_thread(
         subprocess.run, command, capture_output=True, text=True, env={}, timeout=60, check=False
@@ -51,7 +52,7 @@ async def test_a_bundle_of_the_whole_log_is_verified_by_a_stranger(system: Syste
 
 
 async def test_ranges_and_records_are_verified(system: System, tmp_path: Path) -> None:
-    bundling, size = Bundling.of(system), await system.tree.size()
+    bundling, size = bundling_of(system), await system.tree.size()
     assert size > 256
     for start, end in [(0, 0), (0, 1), (3, 257), (250, size), (size - 1, size), (size, size)]:
         path = await written(tmp_path / "range.zip", await bundling.of_range(Range(start, end)))
@@ -70,7 +71,7 @@ async def test_ranges_and_records_are_verified(system: System, tmp_path: Path) -
 
 
 async def test_what_is_not_in_the_signed_tree_is_refused(system: System) -> None:
-    bundling, size = Bundling.of(system), await system.tree.size()
+    bundling, size = bundling_of(system), await system.tree.size()
     for wanted in [Range(0, size + 1), Range(5, 4), Range(size + 1)]:
         with pytest.raises(NotInTree):
             await bundling.of_range(wanted)
@@ -84,7 +85,7 @@ async def test_before_anything_is_signed_there_is_no_bundle(database_url: str, t
     settings = Settings(data=tmp_path / "data", database_url=SecretStr(database_url))
     async with open_system(settings) as system:
         with pytest.raises(NotInTreeYet):
-            await Bundling.of(system).of_range(Range())
+            await bundling_of(system).of_range(Range())
         found = await verified(system)
         assert found.findings.kept == []
         assert found.leaves == {"log": 0, "access": 0}
@@ -96,7 +97,7 @@ async def test_an_event_that_was_changed_before_the_bundle_was_made_is_named(
     with psycopg.connect(system.database.url) as connection:
         connection.execute("UPDATE log.events SET topic = 'customer.archived' WHERE position = 100")
     index = await system.tree.index_of(100)
-    path = await written(tmp_path / "bundle.zip", await Bundling.of(system).of_range(Range()))
+    path = await written(tmp_path / "bundle.zip", await bundling_of(system).of_range(Range()))
     assert judged(path, system).document["first_bad_index"] == index
     found = await verified(system)
     assert found.findings.first_bad_index == index

@@ -18,8 +18,9 @@ from rich.console import Console
 from rich.table import Table
 
 from infra.audit import verifier
-from infra.audit.bundling import Bundling, Range
+from infra.audit.bundling import Range
 from infra.audit.verification import Sources, verify
+from infra.auditing import bundling_of
 from infra.bootstrap import System, open_system
 from infra.postgres.embedded import EmbeddedPostgres
 from infra.settings import Settings
@@ -103,7 +104,7 @@ async def write(system: System, path: Path) -> int:
     """Make the bundle; how many bytes."""
     size = 0
     with path.open("wb") as file:
-        async for piece in await Bundling.of(system).of_range(Range()):
+        async for piece in await bundling_of(system).of_range(Range()):
             size += file.write(piece)
     return size
 
