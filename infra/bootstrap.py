@@ -22,6 +22,7 @@ from infra.eventstore.mapper import EventMapper
 from infra.eventstore.reader import FencedReader
 from infra.eventstore.store import PostgresEventStore
 from infra.eventstore.unsealer import BoxUnsealer
+from infra.history import changes
 from infra.history.segmenting import Segmenter
 from infra.history.segments import Snapshots
 from infra.kafka.record import topics
@@ -265,6 +266,8 @@ def _compose(
             log=reader,
             events=Histories(reader, mapper, snapshots),
             accesses=PostgresAccesses(pool),
+            personal=changes.personal,
+            public=changes.public,
             streams=topics(settings.namespace) if settings.kafka is not None else (),
         ),
         erasures=erasures,

@@ -14,7 +14,7 @@ from domain.export.events import ExportMade
 from domain.model import Category
 from infra.accesslog import AccessFilter, AccessStore
 from infra.dossier import notice
-from infra.dossier.opening import Opening
+from infra.dossier.opening import Fields, Opening
 from projections.privacy import PrivacyRequestFilter
 from projections.rights import ActivityFilter, ConsentFilter, RetentionFilter
 from projections.timeline import EntryFilter, Place, SubjectRecord
@@ -66,7 +66,10 @@ class EventReader(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """Where a dossier is gathered from. `streams`: the Kafka topics, where there is a Kafka."""
+    """Where a dossier is gathered from. `streams`: the Kafka topics, where there is a Kafka.
+
+    `personal` and `public` take an event's fields out of it, known to this release or not.
+    """
 
     namespace: str
     clock: Clock
@@ -76,6 +79,8 @@ class Sources:
     log: LogEnd
     events: EventReader
     accesses: AccessStore
+    personal: Fields
+    public: Fields
     streams: Collection[str] = ()
 
 
@@ -121,7 +126,12 @@ class Dossier:
         self._records = 0
         self._whole = asked.form is Form.ACCESS
         self._opening = Opening(
-            asked.subject_id, sources.unsealer, sources.ring, provided=asked.form is Form.PORTABILITY
+            asked.subject_id,
+            sources.unsealer,
+            sources.ring,
+            personal=sources.personal,
+            public=sources.public,
+            provided=asked.form is Form.PORTABILITY,
         )
 
     async def sections(self) -> AsyncIterator[Section]:

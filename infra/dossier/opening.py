@@ -1,15 +1,13 @@
 """Events and rows as the person they are about may see them: their own values opened, nobody else's shown."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from typing import Any, Final
 from uuid import UUID
 
-from domain.catalogue import layout
 from domain.model import Erased, Event, Sealed
 from infra import json
 from infra.dossier.provided import CURRENT, PROVIDED
-from infra.eventstore.mapper import UnknownEvent
 from projections.model import Row
 from projections.timeline import kind_of
 from services.ports import NOTHING_STANDS, KeyRing, Recorded, Standing, Unsealer
@@ -18,13 +16,29 @@ HOUSEKEEPING: Final = frozenset({"id", "subject_id", "position", "version"})
 """Fields of rows that say nothing about the person."""
 STAFF: Final = frozenset({"agent_id", "manager_id", "owner_id"})
 """Fields that name who of the staff."""
+PSEUDONYMS: Final = frozenset({"contact_id", "subject_id"})
+"""Fields of events that name whom they are about."""
+
+Fields = Callable[[Event], Mapping[str, Any]]
+"""Takes some of an event's fields out of it, by name."""
 
 
 class Opening:
     """Opens what is the person's own. With `provided` only what they provided themselves."""
 
-    def __init__(self, subject_id: UUID, unsealer: Unsealer, ring: KeyRing, *, provided: bool) -> None:
+    def __init__(
+        self,
+        subject_id: UUID,
+        unsealer: Unsealer,
+        ring: KeyRing,
+        *,
+        personal: Fields,
+        public: Fields,
+        provided: bool,
+    ) -> None:
         self._subject_id = subject_id
+        self._personal_of = personal
+        self._public_of = public
         self._unsealer = unsealer
         self._ring = ring
         self._provided = provided
@@ -40,7 +54,7 @@ class Opening:
             said = [(it, values) for it, values in said if values]
         clear = await self._clear([value for _, values in said for value in values.values()])
         return [
-            _event(it, {name: clear(value) for name, value in values.items()}, facts=not self._provided)
+            _event(it, self._facts_of(it.event), {name: clear(value) for name, value in values.items()})
             for it, values in said
         ]
 
@@ -62,13 +76,17 @@ class Opening:
     def _said(self, recorded: Recorded) -> dict[str, Any]:
         """The personal values of the event that are the person's own, sealed as they are."""
         event = recorded.event
-        values: dict[str, Any] = dict(_personal_of(event))
+        values: dict[str, Any] = dict(self._personal_of(event))
         if self._provided:
             asked = PROVIDED.get(event.TOPIC, frozenset())
             values = {name: value for name, value in values.items() if name in asked}
         else:
             values["reason"] = recorded.envelope.reason
         return {name: value for name, value in values.items() if self._is_own(value, event)}
+
+    def _facts_of(self, event: Event) -> dict[str, Any]:
+        told = {} if self._provided else self._public_of(event)
+        return {name: value for name, value in told.items() if name not in STAFF | PSEUDONYMS}
 
     def _is_own(self, value: Any, event: Event) -> bool:
         """Sealed under the person's key; or under the key of the very record, which is about them."""
@@ -102,7 +120,7 @@ class Opening:
         return clear
 
 
-def _event(recorded: Recorded, personal: dict[str, Any], *, facts: bool) -> dict[str, Any]:
+def _event(recorded: Recorded, facts: Mapping[str, Any], personal: dict[str, Any]) -> dict[str, Any]:
     event, envelope = recorded.event, recorded.envelope
     reason = personal.pop("reason", None)
     return {
@@ -114,21 +132,9 @@ def _event(recorded: Recorded, personal: dict[str, Any], *, facts: bool) -> dict
         "recorded_at": envelope.recorded_at,
         "purpose": envelope.purpose,
         "reason": reason,
-        "facts": _public_of(event) if facts else {},
+        "facts": facts,
         "personal": personal,
     }
-
-
-def _personal_of(event: Event) -> Mapping[str, Any]:
-    if isinstance(event, UnknownEvent):
-        return event.handles
-    return {name: getattr(event, name) for name in layout(type(event)).personal}
-
-
-def _public_of(event: Event) -> Mapping[str, Any]:
-    if isinstance(event, UnknownEvent):
-        return {name: value for name, value in event.data.items() if name not in STAFF}
-    return event.model_dump(mode="json", include=set(layout(type(event)).public) - STAFF)
 
 
 def _facts(row: Row, *, own: bool) -> dict[str, Any]:
