@@ -238,7 +238,7 @@ async def _letter(reading: Reading, row: PrivacyRequestRow) -> dict[str, Any]:
 
 
 FULFILLED: Final[dict[str, Any]] = APPLIED_HEADERS | {
-    "content": {"application/json": {"schema": Fulfilled.model_json_schema()}}
+    "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Fulfilled"}}}
 }
 
 

@@ -31,4 +31,5 @@ def test_the_jobs_are_kept_until_it_is_told_to_stop(database_url: str, tmp_path:
             assert time.monotonic() < until, lethe.logged
             time.sleep(0.1)
         code, _ = lethe.stop()
-        assert (code, lethe.logged) == (0, "")
+        assert code == 0
+        assert "failed" not in lethe.logged
