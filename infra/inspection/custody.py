@@ -6,14 +6,18 @@ from typing import Final
 from uuid import UUID
 
 from infra import ledger
+from infra.backup.known import known_backups
 from infra.inspection.checks import Check, Findings, Look
 from infra.inspection.findings import Severity, found
 from infra.keysreport import look_at_keys
+from services.backups import expired
 
 OVERDUE_AFTER: Final = timedelta(days=2)
 """Retention is applied once a day: what is due for longer was passed over."""
 CHECKPOINT_AFTER: Final = timedelta(hours=1)
 LEAVES_BEHIND_MAX: Final = 10_000
+BACKUP_LATE: Final = timedelta(days=1)
+DRILL_LATE: Final = timedelta(days=31)
 EPOCH_LATE: Final = 1.5
 """An epoch that is so many times as old as it may become."""
 UNUSUAL_SINCE: Final = timedelta(days=30)
@@ -86,6 +90,50 @@ async def _proofs(look: Look) -> Findings:
     ]
 
 
+async def _backups(look: Look) -> Findings:
+    """Whether there is a backup that would help: of this epoch's keys, fresh, and tried."""
+    backups = [it for it in await known_backups(look.system.pool, look.system.mapper) if not it.deleted_at]
+    present = max(await look.ids("SELECT number FROM keys.all_epochs()"))
+    opens = [it for it in backups if it.epoch == present]
+    fresh = [it for it in opens if it.made_at > look.now - BACKUP_LATE]
+    tried = [it for it in opens if it.verified_at and it.verified_at > look.now - DRILL_LATE]
+    keep = timedelta(days=look.system.settings.backup_keep_days)
+    over = [it.id for it in expired(backups, keep=keep, now=look.now)]
+    none = [] if backups else ["no backup was ever made by `lethe backup`"]
+    lost = [it.id for it in backups[-1:]] if not opens else []
+    return len(backups), [
+        *found("backups", Severity.ADVICE, "missing backup", none),
+        *found("backups", Severity.FAULT, "newest backup whose key-encryption key is destroyed", lost),
+        *found(
+            "backups",
+            Severity.LATE,
+            "newest backup that is more than a day old",
+            [it.id for it in opens[-1:] if not fresh],
+        ),
+        *found(
+            "backups",
+            Severity.LATE,
+            "newest backup, and none was restored in a drill for a month",
+            [it.id for it in opens[-1:] if not tried],
+        ),
+        *found("backups", Severity.LATE, "backups kept for longer than they may be", over),
+    ]
+
+
+async def _staff(look: Look) -> Findings:
+    """Whether the staff's training and acknowledgements of policies are in force."""
+    expired_ids = await look.ids(
+        "SELECT id FROM rights.staff WHERE left_at IS NULL AND expires_first < %s ORDER BY id",
+        look.now.date(),
+    )
+    return await look.count("SELECT count(*) FROM rights.staff WHERE left_at IS NULL"), found(
+        "staff",
+        Severity.LATE,
+        "members whose training or acknowledgement of a policy has expired",
+        expired_ids,
+    )
+
+
 async def _accesses(look: Look) -> Findings:
     """Whether somebody looked at more than they used to."""
     unusual = await look.ids(
@@ -103,5 +151,7 @@ CHECKS: Final = (
     Check("keys", "Is the key store whole, and do its epochs turn?", "GDPR 32; PCI DSS 3.7", _keys),
     Check("ledger", "Is the ledger of erasures whole?", "GDPR 17", _ledger),
     Check("proofs", "Is the log in the signed tree?", "GDPR 5(2); PCI DSS 10.3; HIPAA 164.312(c)", _proofs),
+    Check("backups", "Would a backup help?", "GDPR 32(1)(c); HIPAA 164.308(a)(7)", _backups),
+    Check("staff", "Is everybody trained, and bound by the policies?", "GDPR 39(1)(b); PCI DSS 12.6", _staff),
     Check("accesses", "Did anybody look at more than they used to?", "HIPAA 164.308(a)(1)(ii)(D)", _accesses),
 )

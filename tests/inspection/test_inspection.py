@@ -15,6 +15,7 @@ from domain.values import Channel, CustomerKind, ErasureGround, LawfulBasis, Sub
 from infra.bootstrap import System
 from infra.inspection.findings import Finding, Report, Severity, as_page, in_words
 from infra.inspection.inspecting import inspect
+from services.backups import Backups
 from services.ports import CommandContext
 from tests.e2e.importing import projected, system_on
 
@@ -77,7 +78,7 @@ async def activity(system: System, code: str, **more: Any) -> None:
 async def test_a_new_installation_is_well_and_is_advised(system: System) -> None:
     report = await looked(system)
     assert report.well, in_words(report)
-    assert {it.check for it in report.findings} == {"register", "retention"}
+    assert {it.check for it in report.findings} == {"register", "retention", "backups"}
     assert {it.severity for it in report.findings} == {Severity.ADVICE}
 
 
@@ -156,6 +157,35 @@ async def test_a_changed_ledger_is_found(system: System) -> None:
     [broken] = of(await looked(system), "ledger").values()
     assert broken.severity is Severity.FAULT
     assert "line 1" in broken.examples[0]
+
+
+async def test_a_backup_that_nothing_opens_any_more_is_a_fault(system: System) -> None:
+    await customer(system, LawfulBasis.CONTRACT, "orders")
+    about: dict[str, Any] = {"file": "monday.lethe", "size_bytes": 1, "sha256": "ab" * 32, "snapshot_position": 1}
+    made = uuid7()
+    backups = Backups(system.application)
+    await backups.make(id=made, context=context(), epoch=1, **about)
+    assert {it.severity for it in of(await looked(system), "backups").values()} == {Severity.LATE}  # no drill
+    await backups.verify(id=made, context=context(), events=1, boxes_opened=1)
+    assert of(await looked(system), "backups") == {}
+    await system.rotation.run(lambda done, total: None)
+    [lost] = of(await looked(system), "backups").values()
+    assert (lost.severity, lost.examples) == (Severity.FAULT, (str(made),))
+
+
+async def test_a_member_whose_training_has_expired_is_late(system: System) -> None:
+    id, today = uuid7(), datetime.now(UTC).date()
+    await system.members.register(id=id, subject_id=uuid7(), context=context(), name="Amina Keller")
+    course: dict[str, Any] = {
+        "course": "privacy-basics",
+        "version": "2026",
+        "on": today - timedelta(days=400),
+    }
+    await system.members.train(id=id, context=context(), expires_on=today - timedelta(days=1), **course)
+    [late] = of(await looked(system), "staff").values()
+    assert late.examples == (str(id),)
+    await system.members.train(id=id, context=context(), expires_on=today, **course | {"on": today})
+    assert of(await looked(system), "staff") == {}
 
 
 async def test_a_tree_that_refuses_to_grow_is_found(system: System) -> None:
