@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from infra.access import Scope
-from infra.http import customers, leads, members, tickets
+from infra.http import customers, leads, members, staff, tickets
 from infra.http.commands import CommandBody, Verb
 from tests.http.samples import organisation, person, ticket
 from tests.http.stack import Running
@@ -193,7 +193,7 @@ def _verbs() -> list[tuple[str, Verb]]:
         *(("customers", verb) for verb in customers.VERBS),
         *(("leads", verb) for verb in leads.VERBS),
         *(("tickets", verb) for verb in tickets.VERBS),
-        *(("members", verb) for verb in members.VERBS),
+        *(("members", verb) for verb in (*members.VERBS, *staff.VERBS)),
     ]
 
 

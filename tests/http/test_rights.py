@@ -37,8 +37,12 @@ def test_a_restricted_persons_data_is_added_to_on_a_ground_only(api: httpx.Clien
         "accuracy_contested",
         None,
     )
-    act(api, f"{path}/lift")
+    lifted = act(api, f"{path}/lift")
     act(api, note, {"text": "All right now."})
+    query = {"types": "restriction.imposed,restriction.lifted", "after": made["position"], "limit": 500}
+    told = [it for it in api.get("/v1/events", params=query).json()["items"] if it["subject"] == done["id"]]
+    assert [it["type"] for it in told] == ["restriction.imposed", "restriction.lifted"], "subscribers know"
+    assert told[-1]["position"] == lifted["position"]
 
 
 def test_who_is_unknown_is_neither_restricted_nor_held(api: httpx.Client) -> None:
