@@ -97,7 +97,7 @@ class Findings:
         ]
 
 
-class Unusable(Exception):
+class Unusable(ValueError):
     """What was given cannot be used as what it is said to be. One line."""
 
 
@@ -1020,6 +1020,7 @@ class Bundle:
     def __init__(self, path: Path) -> None:
         """Raises `ValueError` for what is no bundle, `OSError` where there is nothing."""
         self.path = path
+        self.total = path.stat().st_size
         self._members: dict[str, tuple[int, int]] = {}
         with path.open("rb") as file:
             try:
@@ -1066,9 +1067,8 @@ class Bundle:
 
     def sealed(self) -> bool:
         """Whether no bit of the file has changed: its comment ends with the hash of all before."""
-        total = self.path.stat().st_size
         hashed = hashlib.sha256()
-        for block in self.blocks(0, total - 64):
+        for block in self.blocks(0, self.total - 64):
             hashed.update(block)
         return self._comment == SEAL + hashed.hexdigest().encode()
 
@@ -1218,6 +1218,8 @@ class Verification:
         if self.scope.record is not None:
             return self._check_record()
         size, first, last = self.checkpoint.size, self.scope.first, min(self.scope.last, self.checkpoint.size)
+        if last - first > self.bundle.total // HASH:
+            raise ValueError("the bundle is far too short for what it says that it holds")
         order = Order(from_the_start=first == 0)
         leaves = Leaves(self._examined(), order, self._told)
         tree = self._tree = Tree(size, first, last, earlier)
@@ -1592,7 +1594,7 @@ def arguments(argv: Sequence[str]) -> argparse.Namespace:
         "--manifest", type=Path, metavar="FILE", help="the signed note of an export: verify it with the file"
     )
     it.add_argument("--json", action="store_true", help="one JSON document on standard output")
-    it.add_argument("--processes", type=int, default=min(4, os.cpu_count() or 1), help=argparse.SUPPRESS)
+    it.add_argument("--processes", type=int, default=min(4, os.cpu_count() or 1), help="how many at most")
     return it.parse_args(argv)
 
 

@@ -7,10 +7,15 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from infra.audit.leaves import access_leaf
+from infra.audit.growing import Growth
+from infra.audit.lease import AdvisoryLease
+from infra.audit.leaves import EventSource, access_leaf
 from infra.audit.merkle import EMPTY_ROOT, Frontier, leaf_hash, verify_consistency, verify_inclusion
 from infra.audit.note import verify_checkpoint
+from infra.audit.sequencer import LOCKS
 from infra.audit.tree import NotInTree
+from infra.eventstore.reader import FencedReader
+from services.ports import Unavailable
 from tests.audit.trees import append, at_fault, execute, grove, grown, plain_root, sequencing, signed
 from tests.streams import Writers, logged
 
@@ -88,6 +93,33 @@ async def test_one_sequences_and_the_other_takes_over(database_url: str, tmp_pat
             await grown(other, 900)
         assert await other.tree.root() == plain_root(database_url)
         assert (await other.tree.state()).fault is None
+
+
+async def test_nobody_else_can_lead_while_one_does(database_url: str, tmp_path: Path) -> None:
+    append(database_url, 300)
+    another = AdvisoryLease(database_url, "another", LOCKS["log"])
+    try:
+        async with grove(database_url, tmp_path) as it:
+            async with sequencing(it):
+                await grown(it, 300)
+                assert not await another.acquire()
+            assert await another.acquire()
+    finally:
+        await another.release()
+
+
+async def test_one_that_was_overtaken_cannot_move_the_tree(database_url: str, tmp_path: Path) -> None:
+    append(database_url, 600)
+    async with grove(database_url, tmp_path) as it, it.pool.connection() as connection:
+        source = EventSource(FencedReader(it.pool))
+        ahead, behind = Growth(source), Growth(source)
+        await behind.load(connection)
+        await ahead.load(connection)
+        assert await ahead.take(connection, 600)
+        with pytest.raises(Unavailable, match="another process"):
+            await behind.take(connection, 300)
+        assert await it.tree.size() == 600
+        assert await it.tree.root() == plain_root(database_url)
 
 
 async def test_a_tree_whose_connection_is_cut_goes_on(database_url: str, tmp_path: Path) -> None:

@@ -323,6 +323,31 @@ def test_wrong_use_is_told_apart_from_a_wrong_log(folder: Path, arguments: list[
     assert "Traceback" not in ran.stderr
 
 
+def test_a_bundle_that_says_it_holds_more_than_it_can_is_refused(folder: Path) -> None:
+    made = members(LOG)
+    manifest = json.loads(made["manifest.json"]) | {"size": 2**60, "to_index": 2**60}
+    signed = SIGNER.sign(f"{SIGNER.name}\n{2**60}\n{'A' * 43}=\n").encode()
+    code, document = judged(
+        folder, made | {"manifest.json": json.dumps(manifest).encode(), "checkpoint": signed}
+    )
+    assert (code, found(document)) == (1, [("leaves", None, None)])
+
+
+@pytest.mark.parametrize(
+    "manifest", [b"", b"[]", b"{}", b'{"format": "lethe/bundle/1"}', b"[" * 100_000, b'{"format": "x"}']
+)
+def test_a_manifest_that_is_none_is_told(folder: Path, manifest: bytes) -> None:
+    code, document = judged(folder, members(LOG) | {"manifest.json": manifest})
+    assert (code, len(document["findings"])) == (1, 1)
+
+
+def test_a_key_in_the_bundle_that_is_none_is_told(folder: Path) -> None:
+    made = members(LOG)
+    manifest = json.loads(made["manifest.json"]) | {"vkey": "x"}
+    code, document = judged(folder, made | {"manifest.json": json.dumps(manifest).encode()})
+    assert (code, "verifier key" in document["findings"][0]["words"]) == (1, True)
+
+
 @pytest.mark.parametrize("left", [0, 10, 1000, -1])
 def test_a_file_that_breaks_off_is_not_verified(folder: Path, left: int) -> None:
     path = write(folder / "bundle.zip", members(Log.of(10)))
