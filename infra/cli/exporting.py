@@ -52,6 +52,7 @@ async def export(
     What is written, and that it was, stands in the log.
     """
     body = ExportBody(what=what, id=id, view=view, filters=filters_of(filter), format=format_of(file))
+    check(body)
     async with at_the_door(call, "export", Declared(None, purpose, ground)) as (system, reading):
         return await write(system, reading, body, file)
 
@@ -99,6 +100,12 @@ async def at_the_door(
         token = Token(OPERATOR, "command line", frozenset(), OPERATOR, system.clock.now())
         with _in_our_words():
             yield system, Reading(door, token, declared, operation, None, uuid7())
+
+
+def check(body: ExportBody) -> None:
+    """Refuse what makes no sense before anything is opened."""
+    with _in_our_words():
+        plan_of(body)
 
 
 @contextmanager

@@ -8,7 +8,7 @@ import typer
 
 from infra import json
 from infra.cli.command import Answer, Call, command, progress_of
-from infra.cli.exporting import FilterOption, PurposeOption, at_the_door, filters_of, format_of, write
+from infra.cli.exporting import FilterOption, PurposeOption, at_the_door, check, filters_of, format_of, write
 from infra.http.declared import Declared
 from infra.http.exports import ExportBody, Exported, batches_of, plan_of
 from infra.http.replaying import VIEWS
@@ -32,9 +32,11 @@ async def view(
     times = {"as_of": _utc(as_of), "known_at": _utc(known_at)}
     filters = filters_of(filter) | {key: it for key, it in times.items() if it is not None}
     body = ExportBody(what=Exported.VIEW, view=wanted, filters=filters)
+    if export is not None:
+        body = body.model_copy(update={"format": format_of(export)})
+    check(body)
     async with at_the_door(call, "view", Declared(None, purpose)) as (system, reading):
         if export is not None:
-            body = body.model_copy(update={"format": format_of(export)})
             return await write(system, reading, body, export)
         items: list[Any] = []
         with progress_of(wanted, await system.reader.horizon()) as progress:

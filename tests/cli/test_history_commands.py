@@ -94,7 +94,7 @@ def test_a_view_is_exported_from_where_it_is_shown(customers: str, tmp_path: Pat
         ["export", "record-timeline", "history.csv"],
     ],
 )
-def test_what_makes_no_sense_is_wrong_use(customers: str, tmp_path: Path, arguments: list[str]) -> None:
-    result = lethe(*arguments, database_url=customers, data=tmp_path)
+def test_what_makes_no_sense_is_wrong_use(tmp_path: Path, arguments: list[str]) -> None:
+    result = lethe(*arguments, data=tmp_path)
     assert (result.returncode, result.stdout) == (2, "")
     assert result.stderr.count("\n") == 1
