@@ -12,6 +12,7 @@ from domain.activity.aggregate import ActivityAlreadyRegistered
 from domain.consent.aggregate import ConsentNotDue
 from domain.model import Category
 from domain.values import Channel, LawfulBasis, RestrictionCause, SubjectKind
+from infra.rightsjobs import expire
 from projections.rights import ActivityFilter, ConsentFilter, ConsentState
 from services.activities import activity_of
 from services.erasures import SubjectNotFound
@@ -262,3 +263,21 @@ async def test_the_view_shows_consents_and_the_register(world: RightsWorld) -> N
     assert (news.code, news.consent_needed, news.categories) == ("news", True, ["contact"])
     [orders] = await rights.list_activities(ActivityFilter(code="orders"), limit=10)
     assert orders.retired_at == world.clock.now()
+
+
+async def test_the_scheduler_records_what_has_expired_once(world: RightsWorld) -> None:
+    people = [(await world.person())[0] for _ in range(3)]
+    over = [await give(world, it, expires_on=TODAY) for it in people[:2]]
+    await give(world, people[2], expires_on=TODAY + timedelta(days=9))
+    await world.follow()
+    anew = await give(world, people[1], expires_on=TODAY + timedelta(days=9))
+    assert anew == over[1]
+    tomorrow = NOON + timedelta(days=1)
+    assert await expire(world.views.rights, world.consents, tomorrow) == 1
+    assert await expire(world.views.rights, world.consents, tomorrow) == 0
+    await world.follow()
+    states = [
+        (await world.views.rights.list_consents(ConsentFilter(subject_id=it), limit=1))[0].state
+        for it in people
+    ]
+    assert states == [ConsentState.EXPIRED, ConsentState.GIVEN, ConsentState.GIVEN]

@@ -1,12 +1,18 @@
 """Restrictions and legal holds over HTTP, and what they do to every other door."""
 
 import time
+from datetime import UTC, datetime
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import httpx
 
+from domain.restriction.aggregate import Restriction
+from domain.values import RestrictionCause
+from services.ports import CommandContext
+from services.restrictions import restriction_of
 from tests.http.samples import person
+from tests.http.stack import Running
 
 CONTESTED = {"cause": "accuracy_contested"}
 
@@ -43,6 +49,24 @@ def test_a_restricted_persons_data_is_added_to_on_a_ground_only(api: httpx.Clien
     told = [it for it in api.get("/v1/events", params=query).json()["items"] if it["subject"] == done["id"]]
     assert [it["type"] for it in told] == ["restriction.imposed", "restriction.lifted"], "subscribers know"
     assert told[-1]["position"] == lifted["position"]
+
+
+def test_a_mark_that_a_crash_left_out_is_set_by_whoever_follows_the_log(
+    server: Running, api: httpx.Client, created: Any
+) -> None:
+    made = created("customers", person())
+    subject_id = UUID(made["subject_id"])
+    context = CommandContext(uuid4(), b"", "tester", datetime.now(UTC), uuid4())
+
+    def imposed() -> Restriction:
+        cause = RestrictionCause.UNLAWFUL
+        return Restriction.impose_first(id=restriction_of(subject_id), subject_id=subject_id, cause=cause)
+
+    server.call(server.system.application.create(imposed, context=context))
+    until = time.monotonic() + 20
+    while not api.get(f"/v1/subjects/{subject_id}").json()["restricted"]:
+        assert time.monotonic() < until, "nobody set the mark"
+        time.sleep(0.1)
 
 
 def test_who_is_unknown_is_neither_restricted_nor_held(api: httpx.Client) -> None:
