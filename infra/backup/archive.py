@@ -127,6 +127,8 @@ def _members(source: IO[bytes], aside: "_Aside") -> Iterator[tuple[str, bytes]]:
         while source.read(CHUNK_BYTES):
             pass
     except tarfile.TarError:
+        while source.read(CHUNK_BYTES):  # or the other half would wait for ever to be rid of it
+            pass
         aside.join()
         raise BackupUnfit("the backup was cut short or changed") from None
     aside.join()

@@ -5,11 +5,12 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import Any, LiteralString
 
 import psycopg
-from psycopg import Connection, Copy, Cursor, sql
+from psycopg import Connection, sql
 from pyrage.x25519 import Identity
 
 from infra.backup.archive import FORM, HEADER, MANIFEST, TABLES, BackupUnfit, reading
@@ -122,33 +123,28 @@ class _Filling:
 
     def run(self, members: Members) -> Any:
         """All tables; answers with the manifest that ends them."""
-        table = ""
-        current: _Copying | None = None
-        for name, content in members:
-            if name == MANIFEST:
-                self._end(table, current)
+        for (place, name), pieces in groupby(members, key=lambda it: _table_of(it[0])):
+            if place != TABLES:
+                [(_, content)] = pieces
                 return json.loads(content)
-            of_table = name.removeprefix(TABLES).rpartition("/")[0]
-            if of_table != table:
-                self._end(table, current)
-                table, current = of_table, self._begin(of_table)
-            assert current is not None  # noqa: S101 - begun above
-            current.write(content)
-            self._bytes += len(content)
-            self._progress(self._bytes)
+            table = self._tables.get(name)
+            if table is None or name in self._digests:
+                raise BackupUnfit(f"the backup has an odd table {name!r}")
+            act_as(self._connection, table)
+            self.rows[name], self._digests[name] = self._copy(table, pieces)
         raise BackupUnfit("the backup has no end: it was cut short")
 
-    def _begin(self, name: str) -> "_Copying":
-        table = self._tables.get(name)
-        if table is None or name in self._digests:
-            raise BackupUnfit(f"the backup has an odd table {name!r}")
-        act_as(self._connection, table)
-        return _Copying(self._connection, table)
-
-    def _end(self, name: str, copying: "_Copying | None") -> None:
-        if copying is not None:
-            self.rows[name] = copying.end()
-            self._digests[name] = copying.digest.hexdigest()
+    def _copy(self, table: Table, pieces: Members) -> tuple[int, str]:
+        digest = hashlib.sha256()
+        query = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT binary)")
+        with self._connection.cursor() as cursor:
+            with cursor.copy(query.format(table.identifier, table.columns_list())) as copy:
+                for _, content in pieces:
+                    digest.update(content)
+                    copy.write(content)
+                    self._bytes += len(content)
+                    self._progress(self._bytes)
+            return cursor.rowcount, digest.hexdigest()
 
     def check(self, manifest: Any) -> None:
         """Raises `BackupUnfit` unless every table came, whole."""
@@ -159,21 +155,8 @@ class _Filling:
             raise BackupUnfit(f"the backup lacks the table {min(missing)}")
 
 
-class _Copying:
-    """One table's COPY, open until its last piece came."""
-
-    def __init__(self, connection: Connection[Any], table: Table) -> None:
-        self.digest = hashlib.sha256()
-        query = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT binary)")
-        self._cursor: Cursor[Any] = connection.cursor()
-        self._context = self._cursor.copy(query.format(table.identifier, table.columns_list()))
-        self._copy: Copy = self._context.__enter__()
-
-    def write(self, content: bytes) -> None:
-        self.digest.update(content)
-        self._copy.write(content)
-
-    def end(self) -> int:
-        """How many rows there were."""
-        self._context.__exit__(None, None, None)
-        return self._cursor.rowcount
+def _table_of(name: str) -> tuple[str, str]:
+    """A member's place, and the table that it is a piece of."""
+    if name == MANIFEST:
+        return MANIFEST, ""
+    return TABLES, name.removeprefix(TABLES).rpartition("/")[0]
