@@ -12,6 +12,7 @@ from domain.customer.events import CustomerRegistered
 from domain.lead.events import LeadCaptured
 from domain.values import CustomerKind
 from infra.http import bodies
+from infra.http.asking import asked, parameters_of
 from infra.http.commands import (
     APPLIED_HEADERS,
     CHANGE_HEADERS,
@@ -23,6 +24,7 @@ from infra.http.commands import (
     Verb,
     add_verbs,
 )
+from infra.http.declared import DECLARED_HEADERS
 from infra.http.dependencies import Dependencies
 from infra.http.errors import COMMAND_REFUSALS, READ_REFUSALS, RECORD_REFUSALS, Malformed, documented
 from infra.http.reading import (
@@ -126,9 +128,9 @@ CUSTOMER_LIST = two_axes(
     CUSTOMERS,
     response_model=Page[CustomerRecord],
     responses={**ACCEPTED, **documented(*READ_REFUSALS)},
-    openapi_extra=DECLARED,
+    openapi_extra={"parameters": [*parameters_of(CustomerQuery), *DECLARED_HEADERS]},
 )
-async def list_customers(reading: Seeing, query: Annotated[CustomerQuery, Query()]) -> Response:
+async def list_customers(reading: Seeing, query: Annotated[CustomerQuery, asked(CustomerQuery)]) -> Response:
     """Customers in order of id, filtered by field; or found by name, with `q`."""
     query.check_alone()
     if query.of_another_time:

@@ -10,8 +10,10 @@ from uuid_utils.compat import uuid7
 
 from domain.values import Stage
 from infra.http import bodies
+from infra.http.asking import asked, parameters_of
 from infra.http.commands import CREATING, Creating, RecordId, Verb, add_verbs
 from infra.http.customers import subject_of_customer
+from infra.http.declared import DECLARED_HEADERS
 from infra.http.errors import READ_REFUSALS, RECORD_REFUSALS, documented
 from infra.http.reading import (
     DECLARED,
@@ -92,9 +94,9 @@ LEAD_LIST = two_axes(TwoAxes("leads", OF_LEADS, LeadQuery, _list, lambda now: LE
     LEADS,
     response_model=Page[LeadRecord],
     responses={**ACCEPTED, **documented(*READ_REFUSALS)},
-    openapi_extra=DECLARED,
+    openapi_extra={"parameters": [*parameters_of(LeadQuery), *DECLARED_HEADERS]},
 )
-async def list_leads(reading: Seeing, query: Annotated[LeadQuery, Query()]) -> Response:
+async def list_leads(reading: Seeing, query: Annotated[LeadQuery, asked(LeadQuery)]) -> Response:
     """Leads in order of id, filtered by field; or found by name, with `q`."""
     query.check_alone()
     if query.of_another_time:
