@@ -183,6 +183,18 @@ async def test_an_epoch_begins_only_after_those_who_mint_in_the_one_before_are_d
     assert await store.ring.fetch([name]) == keys
 
 
+async def test_without_the_lock_a_key_is_stranded_under_the_destroyed_kek(store: Store) -> None:
+    [(body,)] = await store.rows("SELECT pg_get_functiondef('keys.epoch_to_mint_in'::regproc)")
+    lock = "PERFORM pg_advisory_xact_lock_shared(x'6C657468650004'::bigint);"
+    assert lock in body
+    await store.run(body.replace(lock, ""))
+    async with store.pool.connection() as connection, connection.transaction():
+        await store.ring.provide(names(1)[:1], within=connection)
+        await store.rotation.run()
+    report = await look_at_keys(store.pool, store.place)
+    assert report.odd == {"keys wrapped under a KEK that is destroyed, or was never known": 1}
+
+
 async def test_writing_and_erasing_go_on_beside_rotations(store: Store) -> None:
     wanted = names(400)
     keys = dict(await store.mint(*wanted))
@@ -207,7 +219,8 @@ async def test_writing_and_erasing_go_on_beside_rotations(store: Store) -> None:
 
     await store.rotation.run()
     erased = {name[0] for name in wanted} - living
-    print(f"{len(erased)} erased and {len(keys) - len(wanted)} minted beside rotations of {[it.seconds for it in reports]} s")
+    took = ", ".join(f"{it.seconds} s" for it in reports)
+    print(f"{len(erased)} erased and {len(keys) - len(wanted)} minted beside rotations of {took}")
     assert len(erased) > 5
     assert len(keys) > len(wanted) + 20
     assert await store.epochs_of_keys() == {7}
