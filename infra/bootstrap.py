@@ -13,6 +13,7 @@ from infra.audit.tree import AuditTree
 from infra.audit.trees import CHECKPOINT_KEY, EVENTS, open_trees
 from infra.backup.shelf import Shelf
 from infra.blindindex import HmacBlindIndex
+from infra.certificates import Around, Certificates
 from infra.clock import SystemClock
 from infra.dossier.gathering import Sources
 from infra.eventstore.appender import Appender
@@ -117,6 +118,7 @@ class System:
     ledger: KeptLedger
     guard: LedgerGuard
     shelf: Shelf
+    certificates: Certificates
     exports: Exports
     subjects: Subjects
     reactions: Reactions
@@ -238,6 +240,12 @@ def _compose(
         journal=PostgresErasureJournal(pool, mapper),
         ledger=ledger,
     )
+    trees = open_trees(pool, settings.namespace, checkpoint_key.secret, settings.witness_keys, clock)
+    shelf = Shelf(database.url, pool, mapper, Backups(application), clock, settings.namespace)
+    around = Around(
+        topics(settings.namespace) if settings.kafka is not None else (),
+        [it.strip() for it in (settings.subscribers or "").split(",") if it.strip()],
+    )
     system = System(
         settings=settings,
         database=database,
@@ -273,7 +281,8 @@ def _compose(
         erasures=erasures,
         ledger=ledger,
         guard=LedgerGuard(pool, ledger, ring, erasures),
-        shelf=Shelf(database.url, pool, mapper, Backups(application), clock, settings.namespace),
+        shelf=shelf,
+        certificates=Certificates(pool, reader, mapper, trees[EVENTS], shelf, clock, around),
         activities=Activities(application),
         lawfulness=lawfulness,
         consents=Consents(application, lawfulness=lawfulness, ring=ring, subjects=subjects),
@@ -291,6 +300,6 @@ def _compose(
         tokens=PostgresTokenStore(pool, clock),
         watch=AccessWatch(pool),
         accesses=AccessLog(PostgresAccesses(pool), before_answer=settings.access_durable == "before_answer"),
-        trees=open_trees(pool, settings.namespace, checkpoint_key.secret, settings.witness_keys, clock),
+        trees=trees,
     )
     return system, appender

@@ -64,6 +64,7 @@ async def door_of(system: System, stop: asyncio.Event) -> AsyncIterator[Dependen
             ready=partial(status.checks, system),
             metrics=partial(status.metrics, system),
             ledger_fault=lambda: system.guard.fault,
+            certificates=system.certificates,
             accesses=system.accesses,
             unusual=system.watch,
             shelf=Shelf(system.settings.key_cache_seconds),

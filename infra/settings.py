@@ -50,6 +50,9 @@ class Settings(BaseSettings):
     ledger: str | None = Field(
         None, description="Where the erasure ledger is: file:PATH; absent: in the data."
     )
+    subscribers: str | None = Field(
+        None, description="Who copies from the stream and acknowledges erasures: name[,name]."
+    )
     backups: Path | None = Field(None, description="Folder of the backups; old ones in it are deleted.")
     backup_recipient: str | None = Field(
         None, description="Whom backups are for: public keys of age, age1...[,age1...]."

@@ -1,6 +1,7 @@
 """`lethe erase`: a person, or some of what is held of theirs; `lethe ledger`: the list of who was."""
 
 import asyncio
+from pathlib import Path
 from typing import Annotated
 from uuid import UUID
 
@@ -18,7 +19,7 @@ from infra.ledgerguard import described
 from infra.ledgerkeeping import rebuild_ledger
 from infra.postgres.database import open_pool
 from services.erasures import WhenHeld
-from services.ports import CommandContext
+from services.ports import CommandContext, Unavailable
 
 ACTOR = "lethe-cli"
 
@@ -133,3 +134,26 @@ async def rebuild(call: Call) -> Answer:
             await pool.close()
     words = f"The ledger {settings.ledger_path} has the {entries} erasures that the log knows of."
     return Answer({"entries": entries, "path": str(settings.ledger_path)}, words)
+
+
+@command("certificate")
+async def certificate(
+    call: Call,
+    erasure: Annotated[UUID, typer.Argument(help="The erasure's id.")],
+    out: Annotated[Path | None, typer.Option(help="File to write it to; absent: it is shown.")] = None,
+) -> Answer:
+    """The certificate of an erasure: what was done in each store, and what is not covered; signed.
+
+    It is verified offline: `python verifier.py FILE --vkey VKEY`.
+    """
+    async with open_system(call.settings, migrated=False) as system:
+        note = await system.certificates.issue(erasure)
+    if note is None:
+        raise Unavailable("the audit tree has not come to this erasure yet: is `lethe up` running?")
+    if out is None:
+        return Answer({"certificate": note}, note.rstrip("\n"))
+    try:
+        await asyncio.to_thread(out.write_text, note)
+    except OSError as error:
+        raise CannotStart(f"{out}: {error.strerror}") from None
+    return Answer({"certificate": note, "file": str(out)}, f"{out}")

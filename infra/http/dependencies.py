@@ -138,6 +138,14 @@ class UnusualAccesses(Protocol):
         ...
 
 
+class Certificates(Protocol):
+    """Issues certificates of erasures."""
+
+    async def issue(self, erasure_id: UUID, *, patience: float = 5.0) -> str | None:
+        """The signed note; None while the audit tree has not come to the erasure in that time (seconds)."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Dependencies:
     """Everything a request may need. `ready` names what it checked: None for well, else what is wrong."""
@@ -178,6 +186,7 @@ class Dependencies:
     ready: Callable[[], Awaitable[Mapping[str, str | None]]]
     metrics: Callable[[], Awaitable[bytes]]
     ledger_fault: Callable[[], str | None]
+    certificates: Certificates
     accesses: AccessLog
     unusual: UnusualAccesses
     shelf: Shelf

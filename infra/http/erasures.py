@@ -7,13 +7,14 @@ from fastapi import APIRouter, Query, Response
 from uuid_utils.compat import uuid7
 
 from infra.http import bodies
-from infra.http.auth import Reader
+from infra.http.auth import Comply, Reader
 from infra.http.commands import CREATED, CREATING, Erasing, Verb, add_verbs, answer
 from infra.http.dependencies import Door
-from infra.http.errors import READ_REFUSALS, NotFound, documented
+from infra.http.errors import READ_REFUSALS, NotFound, NotYetVisible, documented
 from infra.http.reading import ReadQuery, wait_for
 from infra.http.records import ErasureRecord
 
+NOTE: Final = "text/plain; charset=utf-8"
 router = APIRouter(tags=["erasures"])
 QUEUED: Final[dict[int | str, dict[str, Any]]] = {
     202: CREATED[201] | {"description": "Recorded, and held: carried out once the legal hold is lifted."}
@@ -50,6 +51,28 @@ async def read_erasure(
     if row is None:
         raise NotFound
     return ErasureRecord.of(row)
+
+
+@router.get(
+    "/v1/erasures/{id}/certificate",
+    response_class=Response,
+    responses={
+        200: {
+            "description": "A signed note (C2SP): `lethe/certificate/1`, and JSON that says it all.",
+            "content": {NOTE: {"schema": {"type": "string"}}},
+        },
+        **documented(401, 403, 404, 409, 422, 503),
+    },
+)
+async def read_certificate(id: UUID, door: Door, token: Comply) -> Response:
+    """The certificate: what was done in each store, when, what is not covered; signed, to verify offline.
+
+    409 while the erasure is not carried out. Later ones say more: who acknowledged, and the seal.
+    """
+    note = await door.certificates.issue(id)
+    if note is None:
+        raise NotYetVisible
+    return Response(note, media_type=NOTE)
 
 
 add_verbs(

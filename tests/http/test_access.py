@@ -93,6 +93,7 @@ NEEDED: dict[str, Scope] = {
     },
     "POST /v1/subjects/{id}/erasure": Scope.ERASE,
     "POST /v1/erasures/{id}/acknowledge": Scope.WRITE,
+    "GET /v1/erasures/{id}/certificate": Scope.COMPLY,
     **dict.fromkeys(COMPLIES, Scope.COMPLY),
     "POST /v1/audit/checkpoints/{size}/cosignatures": Scope.WRITE,
     "POST /v1/tokens": Scope.ADMIN,

@@ -65,3 +65,16 @@ BEGIN
 END
 $$;
 RESET ROLE;
+
+-- The certificates that were issued, so that bundles carry them: one for each version of an erasure.
+CREATE TABLE ledger.certificates (
+    erasure_id uuid        NOT NULL,
+    version    bigint      NOT NULL,
+    note       text        NOT NULL,
+    made_at    timestamptz NOT NULL,
+    PRIMARY KEY (erasure_id, version)
+);
+
+-- The few events about what has left the system, for the same reason.
+CREATE INDEX handed_over ON log.events (position)
+    WHERE topic IN ('backup.made', 'backup.verified', 'backup.deleted', 'export.made');
