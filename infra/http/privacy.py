@@ -24,6 +24,7 @@ from infra.http.bodies import EXAMPLE_ID
 from infra.http.commands import (
     APPLIED_HEADERS,
     CHANGE_HEADERS,
+    CREATED,
     CREATING,
     Applied,
     CommandBody,
@@ -178,7 +179,7 @@ class PrivacyRequestQuery(ListQuery):
         )
 
 
-@router.post(REQUESTS, status_code=201, **CREATING)
+@router.post(REQUESTS, status_code=201, **CREATING | {"responses": CREATED | documented(404)})
 async def receive_request(body: ReceiveRequest, command: Complying) -> Response:
     """A person exercises a right: from now on it has a deadline, and somebody is reminded of it."""
     now = command.door.clock.now()
