@@ -1371,13 +1371,24 @@ def read_note(raw: bytes, key: VerifierKey) -> Note:
     try:
         claims = json.loads(text)
         facts = [proved(it, key) for it in proofs_in(claims, {})]
+        needed = needed_by(kind, claims)
     except (KeyError, TypeError, AttributeError, RecursionError):
         raise ValueError("what it says is not in the right form") from None
     for fact in facts:
         contradiction = contradicted(kind, claims, fact)
         if contradiction:
             raise ValueError(f"{contradiction} is not what the event at position {fact.position} says")
+    for topic in sorted(needed - {it.topic for it in facts}):
+        raise ValueError(f"it does not prove that there is the event {topic}")
     return Note(kind, claims, facts)
+
+
+def needed_by(kind: str, claims: dict[str, Any]) -> set[str]:
+    """The events without which a note is not to be believed."""
+    if kind == MANIFEST:
+        return {"export.made"}
+    sealed = {"erasure.sealed"} if claims["sealed_epoch"] is not None else set()
+    return {"erasure.requested", "subject.erased"} | sealed
 
 
 def proofs_in(part: Any, around: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -1402,7 +1413,10 @@ def proved(it: dict[str, Any], key: VerifierKey) -> Fact:
     found = examine(LENGTH.pack(len(leaf)) + leaf, EVENT)
     if found.faults or len(found.facts) != 1:
         raise ValueError(f"leaf {it['leaf_index']} is no event that a note tells of")
-    return found.facts[0]
+    [fact] = found.facts
+    if (it.get("topic", fact.topic), it.get("position", fact.position)) != (fact.topic, fact.position):
+        raise ValueError(f"leaf {it['leaf_index']} is another event than it is said to be")
+    return fact
 
 
 def contradicted(kind: str, claims: dict[str, Any], fact: Fact) -> str:
@@ -1412,6 +1426,12 @@ def contradicted(kind: str, claims: dict[str, Any], fact: Fact) -> str:
         said.update(export_id=fact.record, position=fact.position)
     else:
         said.update(erasure_id=fact.record, subject_id=fact.data.get("erased_subject_id"))
+        if fact.topic == "erasure.requested":
+            said["requested_at"] = fact.recorded_at
+        elif fact.topic == "subject.erased":
+            said["erased_at"] = fact.recorded_at
+        elif fact.topic == "erasure.sealed":
+            said.update(sealed_at=fact.recorded_at, sealed_epoch=fact.data["epoch"])
     return next((it for it in said if it in claims and said[it] is not None and claims[it] != said[it]), "")
 
 
@@ -1465,8 +1485,6 @@ def verify_note(path: Path, export: Path | None, key: VerifierKey) -> Outcome:
         note = read_note(slurp(path), key)
         document = {"kind": note.kind, "claims": note.claims, "vkey": str(key)}
         lines.append(f"ok  {note.kind}: signed by {key}, {len(note.facts)} events proved to be in the log")
-        if not note.facts:
-            lines.append("note: it brings no proof along; a bundle shows whether the log says the same")
         if export is not None:
             digest, count = export_digest(export)
             if (digest, count) != (note.claims.get("sha256"), note.claims.get("byte_count")):

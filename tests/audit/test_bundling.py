@@ -38,6 +38,8 @@ def judged(path: Path, system: System) -> Outcome:
 
 
 async def test_a_bundle_of_the_whole_log_is_verified_by_a_stranger(system: System, tmp_path: Path) -> None:
+    for erasure_id in await _erasures(system):
+        assert await system.certificates.issue(erasure_id) is not None
     path = await written(tmp_path / "bundle.zip", await bundling_of(system).of_range(Range()))
     command = [sys.executable, "-I", "-S", verifier.__file__, str(path), "--vkey", system.signer.vkey]
     ran = await asyncio.to_thread(
@@ -48,7 +50,7 @@ async def test_a_bundle_of_the_whole_log_is_verified_by_a_stranger(system: Syste
     assert ran.stdout.count("erased: everything of subject") == 3
     assert ran.stdout.count("erased: contact of subject") == 3
     assert "earlier checkpoints: the tree has only grown" in ran.stdout
-    assert "notes: 3 certificates and manifests say what the log says" in ran.stdout
+    assert "notes: 9 certificates and manifests say what the log says" in ran.stdout
 
 
 async def test_ranges_and_records_are_verified(system: System, tmp_path: Path) -> None:
@@ -134,6 +136,24 @@ async def test_an_erasure_that_goes_on_meanwhile_is_no_fault(system: System) -> 
             [uuid4(), f'{{"data": {{"erased_subject_id": "{subject_id}"}}}}'],
         )
     assert (await verified(system)).findings.kept == []
+
+
+async def test_a_certificate_is_verified_alone(system: System, tmp_path: Path) -> None:
+    [erasure_id, *_] = await _erasures(system)
+    note = await system.certificates.issue(erasure_id)
+    assert note is not None
+    path = tmp_path / "certificate.note"
+    await asyncio.to_thread(path.write_text, note)
+    found = verifier.verify_note(path, None, VerifierKey.parse(system.signer.vkey))
+    assert found.well, found.lines
+    assert found.document["claims"]["erasure_id"] == str(erasure_id)
+    assert "2 events proved to be in the log" in found.lines[1]
+
+
+async def _erasures(system: System) -> list[UUID]:
+    async with system.pool.connection() as connection:
+        query = "SELECT originator_id FROM log.events WHERE topic = 'subject.erased' ORDER BY position"
+        return [it for (it,) in await (await connection.execute(query)).fetchall()]
 
 
 async def _living(system: System) -> UUID:

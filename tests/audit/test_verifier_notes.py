@@ -29,6 +29,7 @@ MADE = {
     "byte_count": len(CONTENT),
     "sha256": hashlib.sha256(CONTENT).hexdigest(),
 }
+AT = "2026-03-01T10:00:00Z"
 ERASED = {"erased_subject_id": SUBJECT, "fingerprints": ["ab" * 32], "categories": []}
 
 
@@ -36,10 +37,12 @@ def log_of_both() -> Log:
     log = Log.of(300)
     facts: list[tuple[str, str, dict[str, Any]]] = [
         (EXPORT, "export.made", MADE),
+        (ERASURE, "erasure.requested", {"erased_subject_id": SUBJECT, "ground": "objection"}),
         (ERASURE, "subject.erased", ERASED),
+        (ERASURE, "erasure.sealed", {"epoch": 2, "kek_id": "file-1"}),
     ]
     for number, (record, topic, data) in enumerate(facts):
-        made = event(DICE, 2000 + number, UUID(record), 1, topic, data)
+        made = event(DICE, 2000 + number, UUID(record), max(1, number), topic, data)
         log.leaves.append(made)
     return log
 
@@ -57,6 +60,13 @@ def proof(index: int, log: Log = LOG) -> dict[str, Any]:
     }
 
 
+EVENTS = [
+    {"topic": "erasure.requested", "position": 2001, **proof(301)},
+    {"topic": "subject.erased", "position": 2002, **proof(302)},
+    {"topic": "erasure.sealed", "position": 2003, **proof(303)},
+]
+
+
 def note(kind: str, claims: dict[str, Any], signer: Signer = SIGNER) -> str:
     return signer.sign(f"{kind}\n{json.dumps(claims, indent=2)}\n")
 
@@ -71,7 +81,11 @@ def certificate(**other: Any) -> str:
         "erasure_id": ERASURE,
         "subject_id": SUBJECT,
         "fingerprints": ERASED["fingerprints"],
-        "events": [{"topic": "subject.erased", "position": 2001, **proof(301)}],
+        "erased_at": AT,
+        "sealed_at": AT,
+        "sealed_epoch": 2,
+        "events": EVENTS,
+        "checkpoint": LOG.checkpoint(),
     }
     return note("lethe/certificate/1", claims | other)
 
@@ -132,11 +146,17 @@ def test_a_certificate_is_verified_alone(folder: Path) -> None:
     ("other", "words"),
     [
         ({"subject_id": EXPORT}, "subject_id is not what the event at position 2001 says"),
-        ({"fingerprints": []}, "fingerprints is not what the event at position 2001 says"),
+        ({"fingerprints": []}, "fingerprints is not what the event at position 2002 says"),
         ({"erasure_id": EXPORT}, "erasure_id is not what the event at position 2001 says"),
+        ({"erased_at": "2025-01-01T00:00:00Z"}, "erased_at is not what the event at position 2002 says"),
+        ({"sealed_epoch": 1}, "sealed_epoch is not what the event at position 2003 says"),
+        ({"events": EVENTS[:2]}, "it does not prove that there is the event erasure.sealed"),
+        ({"events": [], "sealed_epoch": None}, "it does not prove that there is the event erasure.requested"),
+        ({"events": [{**EVENTS[0], "position": 7}]}, "leaf 301 is another event than it is said to be"),
+        ({"events": [{**EVENTS[0], "topic": "x"}]}, "leaf 301 is another event than it is said to be"),
         ({"events": [proof(301) | {"leaf_index": 300}]}, "the event of leaf 300 is not in the tree"),
         ({"events": [proof(5)]}, "leaf 5 is no event that a note tells of"),
-        ({"events": [{"leaf": "x", "leaf_index": 1}]}, "what it says is not in the right form"),
+        ({"events": [{"leaf": "eHg=", "leaf_index": 1}]}, "what it says is not in the right form"),
     ],
 )
 def test_a_certificate_that_claims_otherwise_than_the_log_is_refused(
@@ -157,10 +177,10 @@ def test_notes_in_a_bundle_are_held_against_its_log(folder: Path) -> None:
     notes = {f"certificates/{ERASURE}.note": certificate(), f"exports/{EXPORT}.note": manifest()}
     write(folder / "bundle.zip", made | {name: it.encode() for name, it in notes.items()})
     assert judged(folder, "bundle.zip") == (0, "")
-    wrong = certificate(events=[{"topic": "erasure.sealed", "position": 2001}])
+    wrong = certificate(events=[*EVENTS, {"topic": "erasure.sealed", "position": 2001}])
     write(folder / "bundle.zip", made | {"certificates/a.note": wrong.encode()})
     assert judged(folder, "bundle.zip") == (1, "the log has no erasure.sealed at position 2001")
-    outside = certificate(events=[{"topic": "erasure.sealed", "position": 90_000}])
+    outside = certificate(events=[*EVENTS, {"topic": "erasure.sealed", "position": 90_000}])
     write(folder / "bundle.zip", made | {"certificates/a.note": outside.encode()})
     assert judged(folder, "bundle.zip") == (0, ""), "what lies outside the bundle is not judged by it"
 
