@@ -183,6 +183,9 @@ async def open_system(
         database = await stack.enter_async_context(open_database(settings, migrated=migrated))
         pool = await open_pool(database.url, size=settings.pool_size)
         stack.push_async_callback(pool.close)
+        # Apart from the readers: who saw what is stored also while they wait for each other's connections.
+        lane = await open_pool(database.url, size=1, application_name="lethe accesses")
+        stack.push_async_callback(lane.close)
         try:
             keks = open_keks(settings.kek_reference, vault_token=settings.vault_token_value)
             ring = await key_ring_at(
@@ -195,7 +198,7 @@ async def open_system(
             )
         except (KeyStoreUnfit, KekUnusable, LedgerUnfit) as error:
             raise CannotStart(str(error)) from None
-        system, appender = _compose(settings, database, pool, keks, ring, blind, ledger, checkpoint_key)
+        system, appender = _compose(settings, database, pool, lane, keks, ring, blind, ledger, checkpoint_key)
         stack.push_async_callback(appender.close)
         stack.push_async_callback(system.accesses.close)
         await system.guard.look(starting=True)
@@ -208,6 +211,7 @@ def _compose(
     settings: Settings,
     database: Database,
     pool: Pool,
+    lane: Pool,
     keks: KekPlace,
     ring: PostgresKeyRing,
     blind: HmacBlindIndex,
@@ -299,7 +303,9 @@ def _compose(
         segmenter=Segmenter(segments, snapshots, reader, mapper, PostgresCheckpoints(pool)),
         tokens=PostgresTokenStore(pool, clock),
         watch=AccessWatch(pool),
-        accesses=AccessLog(PostgresAccesses(pool), before_answer=settings.access_durable == "before_answer"),
+        accesses=AccessLog(
+            PostgresAccesses(pool, lane), before_answer=settings.access_durable == "before_answer"
+        ),
         trees=trees,
     )
     return system, appender

@@ -30,10 +30,11 @@ BY_ACTOR: LiteralString = "JOIN access.actors AS by_actor ON by_actor.batch = it
 
 
 class PostgresAccesses:
-    """Implements `infra.accesslog.AccessStore`."""
+    """Implements `infra.accesslog.AccessStore`. What is appended goes through a `lane` of its own, if given."""
 
-    def __init__(self, pool: Pool) -> None:
+    def __init__(self, pool: Pool, lane: Pool | None = None) -> None:
         self._pool = pool
+        self._lane = lane or pool
 
     async def append(self, batch: Batch) -> None:
         times = [it.at for it in batch.accesses]
@@ -44,7 +45,7 @@ class PostgresAccesses:
             list(batch.actors()),
         )  # fmt: skip
         with unavailable_on_outage():
-            async with self._pool.connection() as connection:
+            async with self._lane.connection() as connection:
                 await connection.execute(APPEND, values)
 
     async def find(
