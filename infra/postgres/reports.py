@@ -30,8 +30,8 @@ class PostgresReports:
         query = sql.SQL(
             "SELECT id, view, asked, actor, asked_at, state, done, total FROM history.reports WHERE id = %s"
         )
-        for id, view, asked, actor, asked_at, state, done, total in await fetch(self.pool, query, [id]):
-            return Report(id, view, asked, actor, asked_at, ReportState(state), done, total)
+        for own_id, view, asked, actor, asked_at, state, done, total in await fetch(self.pool, query, [id]):
+            return Report(own_id, view, asked, actor, asked_at, ReportState(state), done, total)
         return None
 
     async def result(self, id: UUID) -> Mapping[str, Any] | None:

@@ -1,4 +1,4 @@
-"""How long it takes to show one record as it was: of 100,000 events, from its segments, at 200 moments."""
+"""How long it takes to show a record of 100,000 events as it was, a page of its history, and a whole view."""
 
 import asyncio
 import os
@@ -16,17 +16,25 @@ from rich.console import Console
 from rich.table import Table
 from uuid_utils.compat import uuid7
 
+from infra.blindindex import HmacBlindIndex
 from infra.eventstore.mapper import EventMapper
 from infra.eventstore.reader import FencedReader
+from infra.eventstore.unsealer import BoxUnsealer
+from infra.history.replay import Replays
 from infra.history.segmenting import Segmenter
 from infra.history.segments import Bounds, Snapshots
-from infra.postgres.database import open_pool
+from infra.kek import mint
+from infra.memory.keyring import MemoryKeyRing
+from infra.postgres.database import Pool, open_pool
 from infra.postgres.embedded import EmbeddedPostgres
 from infra.postgres.migrate import migrate
 from infra.postgres.segments import PostgresCheckpoints, PostgresSegments
 from infra.postgres.views.tables import TABLES
+from infra.postgres.views.timeline import PostgresTimelineIndex
+from infra.timeline import Histories, Timeline
 from projections import pipeline
 from projections.model import fold
+from projections.timeline import EntryFilter, Place
 from tests.histories import BEGIN, NAMESPACE, long_lead, stored, write
 
 EVENTS: Final = int(os.environ.get("BENCH_HISTORY_EVENTS", "100000"))
@@ -85,10 +93,35 @@ async def run(url: str) -> None:
     table.add_row("the plain fold", f"{(time.perf_counter() - began) * 1_000:,.0f}", "", "")
     assert plain == await snapshots.as_of(pipeline.project, id, Bounds(as_of=BEGIN + STEP * EVENTS // 2))
     Console().print(table)
+    await _page_and_replay(pool, snapshots, mapper, reader, id)
     print(
         f"its segments written in {written:.1f} s; the worst case {'holds' if worst < 50 else 'MISSES'} 50 ms"
     )
     await pool.close()
+
+
+async def _page_and_replay(
+    pool: Pool, snapshots: Snapshots, mapper: EventMapper, reader: FencedReader, id: UUID
+) -> None:
+    """A page of 50 entries from the middle of the record, changes and all; and a whole view as it was."""
+    ring = MemoryKeyRing()
+    unsealer, index = BoxUnsealer(ring, NAMESPACE), PostgresTimelineIndex(pool)
+    timeline = Timeline(Histories(reader, mapper, snapshots), index, unsealer, ring)
+    middle = (await reader.at_versions(id, [EVENTS // 2]))[0].id
+    took = []
+    for _ in range(20):
+        began = time.perf_counter()
+        page = await timeline.page(EntryFilter(record_id=id), after=Place(middle), limit=50)
+        took.append((time.perf_counter() - began) * 1_000)
+        assert len(page.entries) == 50
+    print(f"50 entries from its middle: median {statistics.median(took):.1f} ms, worst {max(took):.1f}")
+    replays = Replays(reader, mapper, unsealer, HmacBlindIndex(mint()), ring)
+    began = time.perf_counter()
+    await replays.views(("lead", "member"), BEGIN + STEP * EVENTS // 2, None)
+    seconds = time.perf_counter() - began
+    print(
+        f"the pipeline as of a time: {EVENTS:,} events in {seconds:.1f} s, {EVENTS / seconds:,.0f} a second"
+    )
 
 
 def main() -> None:

@@ -153,7 +153,8 @@ def test_a_restricted_person_is_shown_on_a_ground_alone(api: httpx.Client, creat
     now = {"from": moment(11), "to": moment(0)}
     of_lead, of_person = f"/v1/leads/{made['id']}", f"/v1/subjects/{made['subject_id']}"
     for path in (f"{of_lead}/timeline", f"{of_lead}/diff", f"{of_person}/timeline"):
-        query: dict[str, Any] = {"at_least": imposed.json()["position"], **(now if path.endswith("diff") else {})}
+        query: dict[str, Any] = {"at_least": imposed.json()["position"]}
+        query |= now if path.endswith("diff") else {}
         refused = api.get(path, params=query)
         allowed = api.get(path, params=query, headers={"Lethe-Ground": "subject_rights"})
         assert (refused.status_code, allowed.status_code) == (403, 200), path
