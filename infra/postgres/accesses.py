@@ -30,7 +30,7 @@ BY_ACTOR: LiteralString = "JOIN access.actors AS by_actor ON by_actor.batch = it
 
 
 class PostgresAccesses:
-    """Implements `infra.accesslog.AccessStore`. What is appended goes through a `lane` of its own, if given."""
+    """Implements `infra.accesslog.AccessStore`. Batches are stored through the `lane`, where one is given."""
 
     def __init__(self, pool: Pool, lane: Pool | None = None) -> None:
         self._pool = pool

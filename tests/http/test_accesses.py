@@ -2,17 +2,20 @@
 
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
 import httpx
+import psycopg
 import pytest
 
 from domain.model import Category
 from infra.access import Scope, digest
+from infra.accesslog import BEHIND_SECONDS_MAX
 from infra.http.reading import cursor_of
 from tests.http.samples import organisation, person, ticket
-from tests.http.stack import Running
+from tests.http.stack import Running, running
 
 Who = Callable[..., list[dict[str, Any]]]
 
@@ -281,3 +284,21 @@ def test_an_owner_whose_name_may_not_be_shown_is_left_out_of_what_was_sent_befor
     assert read("leads", made).json()["owner_name"] is None
     restrict(server, owner["subject_id"], False)
     assert read("leads", made).json()["owner_name"] == "Amina Keller"
+
+
+def test_nothing_is_shown_that_cannot_be_written_down(database_url: str, tmp_path: Path) -> None:
+    with running(database_url, tmp_path) as server, server.client() as client:
+        made = client.post("/v1/customers", json=person()).json()
+        path, query = f"/v1/customers/{made['id']}", {"at_least": made["position"]}
+        with psycopg.connect(database_url) as elsewhere:
+            elsewhere.execute("SELECT pg_advisory_xact_lock(7809632, 1)")
+            assert client.get(path, params=query).status_code == 200
+            time.sleep(BEHIND_SECONDS_MAX + 0.2)
+            refused = client.get(path)
+            assert refused.status_code == 503
+            assert refused.headers["retry-after"] == "1"
+        time.sleep(0.5)
+        assert client.get(path).status_code == 200
+        time.sleep(0.5)
+        seen = client.get(f"/v1/subjects/{made['subject_id']}/accesses").json()["items"]
+        assert [it["operation"] for it in seen] == ["read_customer"] * 2
