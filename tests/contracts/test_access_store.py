@@ -129,9 +129,7 @@ async def test_numbers_rise_in_order_of_commit(database_url: str) -> None:
     pool = await open_pool(database_url, size=4)
     store = PostgresAccesses(pool)
     slow = await psycopg.AsyncConnection.connect(database_url)
-    await slow.execute(
-        "SELECT access.append(gen_random_uuid(), now(), now(), 1, sha256(''), '', '{}', '{}')"
-    )
+    await slow.execute("SELECT access.append(gen_random_uuid(), now(), now(), 1, sha256(''), '', '{}', '{}')")
     waiting = asyncio.create_task(store.append(Batch(uuid7(), [access(uuid7())])))
     await asyncio.sleep(0.2)
     assert not waiting.done()
