@@ -1,6 +1,7 @@
 """What the store of reports promises, in memory and in PostgreSQL."""
 
 from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
@@ -13,14 +14,30 @@ from infra.postgres.database import open_pool
 from infra.postgres.reports import PostgresReports
 
 
-@pytest.fixture(params=["memory", "postgres"])
-async def reports(request: pytest.FixtureRequest) -> AsyncIterator[ReportStore]:
-    if request.param == "memory":
-        yield MemoryReports(lambda: datetime.now(UTC))
-        return
-    pool = await open_pool(request.getfixturevalue("database_url"), size=2)
+@asynccontextmanager
+async def in_memory() -> AsyncIterator[ReportStore]:
+    yield MemoryReports(lambda: datetime.now(UTC))
+
+
+@asynccontextmanager
+async def in_postgres(url: str) -> AsyncIterator[ReportStore]:
+    pool = await open_pool(url, size=2)
     yield PostgresReports(pool)
     await pool.close()
+
+
+@pytest.fixture(params=["memory", "postgres"])
+def opening(request: pytest.FixtureRequest) -> AbstractAsyncContextManager[ReportStore]:
+    """A store not yet opened: the database starts outside the test's event loop."""
+    if request.param == "memory":
+        return in_memory()
+    return in_postgres(request.getfixturevalue("database_url"))
+
+
+@pytest.fixture
+async def reports(opening: AbstractAsyncContextManager[ReportStore]) -> AsyncIterator[ReportStore]:
+    async with opening as store:
+        yield store
 
 
 def report(days_ago: float = 0) -> Report:
