@@ -28,7 +28,7 @@ class KnownBackup:
 
 
 class Backups:
-    """What became of each backup. The file itself is made, read and deleted elsewhere, before this is said."""
+    """What became of each backup. The file is made, read and deleted elsewhere, before this is said."""
 
     def __init__(self, application: Application) -> None:
         self._application = application
