@@ -16,6 +16,7 @@ PREFIX = "LETHE_"
 # Read by the test suite, and inherited by the processes it starts.
 NOT_SETTINGS = frozenset({"LETHE_REQUIRE_ALL", "LETHE_TORTURE"})
 SECRETS = Path("/run/secrets")
+RECIPIENTS = r"^age1[a-z0-9]{58}(,age1[a-z0-9]{58})*$"
 BROKER = re.compile(r"(\[[0-9a-fA-F:]+\]|[A-Za-z0-9_.-]+):([0-9]{1,5})")
 
 
@@ -55,7 +56,7 @@ class Settings(BaseSettings):
     )
     backups: Path | None = Field(None, description="Folder of the backups; old ones in it are deleted.")
     backup_recipient: str | None = Field(
-        None, description="Whom backups are for: public keys of age, age1...[,age1...]."
+        None, pattern=RECIPIENTS, description="Whom backups are for: public keys of age, age1...[,age1...]."
     )
     backup_keep_days: int = Field(35, ge=1, description="How long a backup is kept; the newest always is.")
     checkpoints: Path | None = Field(

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from infra.audit.outbox import PostgresOutbox
 from infra.audit.trees import sequencer_of
-from infra.backup.shelf import pruning_backups
+from infra.backup.archive import recipients_of
+from infra.backup.shelf import backing_up, pruning_backups
 from infra.bootstrap import System
 from infra.postgres.accesswatch import pruning, watching
 from infra.postgres.relay_lease import PostgresRelayLease
@@ -122,6 +123,8 @@ def schedule_jobs(system: System) -> dict[str, Job]:
     if (days := system.settings.kek_epoch_days) > 0:
         jobs["key-rotation"] = rotating_every(days, system.rotation)
     if (folder := system.settings.backups) is not None:
+        if (recipient := system.settings.backup_recipient) is not None:
+            jobs["backup"] = backing_up(system.shelf, folder, recipients_of(recipient))
         jobs["backup-retention"] = pruning_backups(system.shelf, folder, system.settings.backup_keep_days)
     return jobs
 

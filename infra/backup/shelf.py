@@ -23,6 +23,8 @@ from services.backups import Backups, KnownBackup, expired
 from services.ports import Clock, CommandContext
 
 ACTOR = "lethe-backup"
+FRESH = timedelta(days=1)
+LOOK_EVERY = timedelta(minutes=5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +67,19 @@ class Shelf:
             async with self.pool.connection() as connection:
                 return {it.number for it in await all_epochs(connection) if it.ended_at is not None}
 
+    async def is_fresh(self, now: datetime) -> bool:
+        """Whether there is one of the last day that the present key-encryption key opens."""
+        present = await self._present_epoch()
+        return any(
+            it.epoch == present and it.deleted_at is None and it.made_at > now - FRESH
+            for it in await self.known()
+        )
+
+    async def _present_epoch(self) -> int:
+        with unavailable_on_outage():
+            async with self.pool.connection() as connection:
+                return max(it.number for it in await all_epochs(connection))
+
     async def recognise(self, path: Path) -> KnownBackup | None:
         """Which backup the file is, by its sum, whatever its name; None where the log knows none."""
         _, digest = await asyncio.to_thread(digest_of, path)
@@ -100,6 +115,21 @@ class Shelf:
             occurred_at=self.clock.now(),
             correlation_id=command_id,
         )
+
+
+def backing_up(shelf: Shelf, folder: Path, recipients: Sequence[Recipient]) -> Job:
+    """Make a backup each day, and one as soon as an epoch of key-encryption keys has turned.
+
+    What was made before the turn opens nothing any more: until the next one is made, there is none.
+    """
+
+    async def run(now: datetime) -> str:
+        if await shelf.is_fresh(now):
+            return "there is a fresh one"
+        made = await shelf.make(folder, recipients)
+        return f"{made.path.name}: {made.header.events} events, {made.size_bytes} bytes"
+
+    return Job(LOOK_EVERY, run)
 
 
 def pruning_backups(shelf: Shelf, folder: Path, keep_days: int) -> Job:

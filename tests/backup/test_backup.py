@@ -22,6 +22,7 @@ from infra.backup.archive import BackupUnfit, identities_in, new_identity, readi
 from infra.backup.checking import verify_backup, verify_trees
 from infra.backup.making import Made, make_backup
 from infra.backup.restoring import restore_backup
+from infra.backup.shelf import backing_up
 from infra.bootstrap import System
 from infra.kek import open_keks
 from infra.postgres.embedded import EmbeddedPostgres
@@ -274,6 +275,22 @@ async def test_old_backups_are_deleted_and_never_the_newest(place: Place) -> Non
     assert sorted(it.name for it in place.folder.iterdir()) == ["c.age", "c.age.json"]
     assert [it.deleted_at is None for it in await shelf.known()] == [False, False, True]
     assert await shelf.expired(place.folder, 35, later) == []
+
+
+async def test_on_the_schedule_a_backup_is_made_each_day_and_after_each_turn_of_the_epoch(
+    place: Place,
+) -> None:
+    system = place.system
+    job = backing_up(system.shelf, place.folder, recipients_of(place.recipient))
+    now = system.clock.now()
+    assert (await job.run(now)).startswith("lethe-")
+    assert await job.run(now + timedelta(hours=23)) == "there is a fresh one"
+    await system.rotation.run(lambda done, total: None)
+    await asyncio.sleep(1.1)  # a backup is named by the second
+    assert (await job.run(system.clock.now())).startswith("lethe-")
+    assert [it.epoch for it in await system.shelf.known()] == [1, 2]
+    assert await job.run(system.clock.now()) == "there is a fresh one"
+    assert not await system.shelf.is_fresh(now + timedelta(hours=25))
 
 
 def test_a_backup_needs_a_recipient() -> None:
