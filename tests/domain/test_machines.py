@@ -323,15 +323,37 @@ class MemberMachine(Machine):
 class ErasureMachine(Machine):
     kind: ClassVar[type[Aggregate]] = Erasure
     first: ClassVar[str] = "request"
-    facts: ClassVar[Strategies] = {"erased_subject_id": ids, "ground": st.sampled_from(ErasureGround)}
+    facts: ClassVar[Strategies] = {
+        "erased_subject_id": ids,
+        "ground": st.sampled_from(ErasureGround),
+        "categories": st.sets(st.sampled_from(Category)),
+    }
     commands: ClassVar[dict[str, Strategies]] = {
-        "complete": {"fingerprints": st.lists(st.sampled_from(["0a", "1b"]), max_size=2)}
+        "hold": {},
+        "complete": {
+            "fingerprints": st.lists(st.sampled_from(["0a", "1b"]), max_size=2),
+            "ledger_hash": st.none() | st.just("2c"),
+        },
+        "acknowledge": {"subscriber": st.sampled_from(["billing", "post"])},
+        "seal": {"epoch": st.integers(1, 2), "kek_id": st.just("k")},
     }
 
     @invariant()
-    def it_completes_once_for_the_subject_it_was_requested_for(self) -> None:
-        assert len(self.events) <= 2
-        assert len({getattr(it, "erased_subject_id") for it in self.events}) <= 1  # noqa: B009
+    def it_is_held_before_it_completes_and_acknowledged_and_sealed_after(self) -> None:
+        rank = ["erasure.requested", "erasure.held", "subject.erased"]
+        ranks = [rank.index(it.TOPIC) if it.TOPIC in rank else len(rank) for it in self.events]
+        assert ranks == sorted(ranks)
+        assert len(rank) not in ranks or "subject.erased" in {it.TOPIC for it in self.events}
+
+    @invariant()
+    def nothing_is_said_twice(self) -> None:
+        told = [(it.TOPIC, getattr(it, "subscriber", None)) for it in self.events]
+        assert len(set(told)) == len(told)
+
+    @invariant()
+    def it_is_of_the_subject_and_the_categories_it_was_requested_for(self) -> None:
+        for name in ("erased_subject_id", "categories"):
+            assert len({getattr(it, name) for it in self.events if hasattr(it, name)}) <= 1
 
 
 class RestrictionMachine(Machine):
