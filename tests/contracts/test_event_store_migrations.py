@@ -40,7 +40,7 @@ async def test_a_new_database_needs_migration_once(empty_url: str) -> None:
 
 def test_several_processes_migrate_at_once(empty_url: str) -> None:
     context = multiprocessing.get_context("spawn")
-    processes = [context.Process(target=_migrate, args=(empty_url, "here")) for _ in range(3)]
+    processes = [context.Process(target=_migrate, args=(empty_url, "here", None)) for _ in range(3)]
     for process in processes:
         process.start()
     for process in processes:
