@@ -3,6 +3,7 @@
 No problem repeats what was sent: it names the field and the rule, never the value.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Final
@@ -235,6 +236,7 @@ def fault(error: Exception) -> Response:
 
 
 FIELD_LENGTH_MAX: Final = 120
+FIELD_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,39}")
 SOURCES: Final = ("body", "query", "path", "header", "cookie")
 # Pydantic's messages for these quote the input: ours do not.
 QUIET_MESSAGES: Final = {
@@ -248,10 +250,11 @@ QUIET_MESSAGES: Final = {
 
 
 def field_error(error: Mapping[str, Any]) -> dict[str, str]:
-    place = error["loc"]
+    place, rule = error["loc"], error["type"]
     path = place[1:] if len(place) > 1 and place[0] in SOURCES else place
+    if rule == "extra_forbidden" and not FIELD_NAME.fullmatch(str(path[-1])):
+        path = (*path[:-1], "?")  # the caller's own words, not a name mistyped: it may be somebody's address
     field = ".".join(str(step) for step in path)[:FIELD_LENGTH_MAX].encode("utf-8", "replace").decode()
-    rule = error["type"]
     message = QUIET_MESSAGES.get(rule, error["msg"]).removeprefix("Value error, ")
     return {"field": field, "rule": rule, "message": message}
 

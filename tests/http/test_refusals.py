@@ -44,6 +44,7 @@ def raw(api: httpx.Client, body: bytes, content_type: str = "application/json") 
         ({"occurred_at": SECRET}, "occurred_at", "datetime_from_date_parsing"),
         ({"occurred_at": "2020-01-01T00:00:00"}, "occurred_at", "timezone_aware"),
         ({"surprise": SECRET}, "surprise", "extra_forbidden"),
+        ({f"{SECRET}@example.com": "x"}, "?", "extra_forbidden"),
     ],
 )
 def test_a_malformed_field_is_named_with_its_rule(
