@@ -34,7 +34,7 @@ Progress = Callable[[int, int], None]
 class Sealer(Protocol):
     """Records in the log what the end of an epoch seals, such as `services.erasures.Erasures`."""
 
-    async def seal(self, *, epoch: int, kek_id: str, before: datetime | None = None) -> int: ...
+    async def seal(self, *, epoch: int, kek_id: str) -> int: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +157,7 @@ class Rotation:
         await store.end(old.number)
 
     async def _seal(self, store: EpochStore, old: Epoch, new: Epoch) -> int:
-        sealed = await self._sealer.seal(epoch=new.number, kek_id=old.kek_id, before=new.began_at)
+        sealed = await self._sealer.seal(epoch=new.number, kek_id=old.kek_id)
         await store.sealed(old.number)
         return sealed
 

@@ -56,9 +56,7 @@ class Backups:
             context=context,
         )
 
-    async def verify(
-        self, *, id: UUID, context: CommandContext, events: int, boxes_opened: int
-    ) -> Outcome:
+    async def verify(self, *, id: UUID, context: CommandContext, events: int, boxes_opened: int) -> Outcome:
         return await self._application.change(
             Backup,
             id,

@@ -1,7 +1,7 @@
 """Erasing a person: a saga that may be killed between any two of its steps, and converges."""
 
 import asyncio
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -9,7 +9,7 @@ from typing import Protocol
 from uuid import UUID, uuid5
 
 from domain.erasure.aggregate import Erasure
-from domain.erasure.events import ErasureRequested
+from domain.erasure.events import ErasureRequested, SubjectErased
 from domain.model import Category
 from domain.values import ErasureGround
 from services.application import Application
@@ -17,6 +17,7 @@ from services.ports import (
     NOTHING_STANDS,
     CommandContext,
     IndexPurger,
+    KeyName,
     KeyShredder,
     Outcome,
     Recorded,
@@ -59,13 +60,17 @@ class ErasureJournal(Protocol):
         """The requests whose subject is not recorded as erased yet, oldest first."""
         ...
 
-    async def unsealed(self, before: datetime | None) -> Sequence[Recorded]:
-        """`SubjectErased` of the erasures that are not sealed, oldest first; those recorded `before` then."""
+    async def unsealed(self) -> Sequence[Recorded]:
+        """`SubjectErased` of the erasures that are not sealed, oldest first."""
         ...
 
 
 class EraserKeyRing(KeyShredder, Protocol):
-    """A key ring that destroys keys, and says what stands against it."""
+    """A key ring that destroys keys, says what stands against it, and what old copies of it still hold."""
+
+    async def unsealed(self, subject_ids: Collection[UUID]) -> Set[KeyName]:
+        """Erased keys that an older copy of the key store may still hold under a KEK that exists."""
+        ...
 
     async def standings(self, subject_ids: Collection[UUID]) -> Mapping[UUID, Standing]:
         """What has to be heeded about the subjects; absent where `NOTHING_STANDS`."""
@@ -237,20 +242,22 @@ class Erasures:
             expected_version=expected_version,
         )
 
-    async def seal(self, *, epoch: int, kek_id: str, before: datetime | None = None) -> int:
+    async def seal(self, *, epoch: int, kek_id: str) -> int:
         """The KEKs from before this epoch are destroyed: record it on each erasure that it seals; how many.
 
-        `before` is when the epoch began: a key that was destroyed later may have been wrapped in it too.
+        A later one seals those of which an older copy may still hold a key under a KEK that exists.
         """
-        erased = await self._journal.unsealed(before)
-        for recorded in erased:
+        erased = {it: _done(it) for it in await self._journal.unsealed()}
+        still = await self._shredder.unsealed({it.erased_subject_id for it in erased.values()})
+        sealed = [it for it, event in erased.items() if not _names(event, still)]
+        for recorded in sealed:
             await self._application.change(
                 Erasure,
                 recorded.originator_id,
                 lambda erasure: erasure.seal(epoch=epoch, kek_id=kek_id),
                 context=self._following(recorded, "seal"),
             )
-        return len(erased)
+        return len(sealed)
 
     async def _requested(self, erasure_id: UUID) -> Recorded:
         request = await self._journal.request(erasure_id)
@@ -319,6 +326,15 @@ class Erasures:
             correlation_id=cause.envelope.correlation_id,
             causation_id=cause.envelope.event_id,
         )
+
+
+def _done(recorded: Recorded) -> SubjectErased:
+    assert isinstance(recorded.event, SubjectErased)  # noqa: S101 - the journal holds nothing else
+    return recorded.event
+
+
+def _names(event: SubjectErased, keys: Set[KeyName]) -> bool:
+    return any((event.erased_subject_id, it) in keys for it in Category if event.covers(it))
 
 
 def _asked(request: Recorded) -> ErasureRequested:

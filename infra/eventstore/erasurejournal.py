@@ -1,7 +1,6 @@
 """The log's requests for erasure, found through an index of their own."""
 
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -48,9 +47,8 @@ class PostgresErasureJournal:
     async def unfinished(self) -> Sequence[Recorded]:
         return await self._find(UNFINISHED)
 
-    async def unsealed(self, before: datetime | None) -> Sequence[Recorded]:
-        found = await self._find(UNSEALED)
-        return [it for it in found if before is None or it.envelope.recorded_at < before]
+    async def unsealed(self) -> Sequence[Recorded]:
+        return await self._find(UNSEALED)
 
     async def _find(self, query: str, *values: UUID) -> list[Recorded]:
         with unavailable_on_outage():

@@ -1,7 +1,6 @@
 """The log's requests for erasure, in memory: the twin of the one in PostgreSQL."""
 
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
@@ -33,16 +32,10 @@ class MemoryErasureJournal:
         done = {it.originator_id for it in await self._events() if isinstance(it.event, SubjectErased)}
         return [it for it in await self._requests() if it.originator_id not in done]
 
-    async def unsealed(self, before: datetime | None) -> Sequence[Recorded]:
+    async def unsealed(self) -> Sequence[Recorded]:
         events = await self._events()
         sealed = {it.originator_id for it in events if isinstance(it.event, ErasureSealed)}
-        return [
-            it
-            for it in events
-            if isinstance(it.event, SubjectErased)
-            and it.originator_id not in sealed
-            and (before is None or it.envelope.recorded_at < before)
-        ]
+        return [it for it in events if isinstance(it.event, SubjectErased) and it.originator_id not in sealed]
 
     async def _requests(self) -> list[Recorded]:
         return [it for it in await self._events() if isinstance(it.event, ErasureRequested)]

@@ -113,6 +113,10 @@ class MemoryKeyRing:
             return True
         return bool(categories) and all((subject_id, it) in self._tombstones for it in categories)
 
+    async def unsealed(self, subject_ids: Collection[UUID]) -> Set[KeyName]:
+        """None: there are no older copies of what is in memory."""
+        return frozenset()
+
     async def counts(self) -> Mapping[tuple[Category, KeyState], int]:
         """How many keys there are, by category and state. A fence where there never was a key is none."""
         erased = [name for name, print_ in self._tombstones.items() if print_ is not None]

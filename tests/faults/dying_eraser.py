@@ -15,7 +15,7 @@ from infra.ledgerkeeping import KeptLedger
 from infra.postgres.indexpurger import PostgresIndexPurger
 from services.application import Application
 from services.erasures import Erasures
-from services.ports import CommandContext, Commit, History, Outcome, Recorded, Shredded, Standing
+from services.ports import CommandContext, Commit, History, KeyName, Outcome, Recorded, Shredded, Standing
 from tests.faults.sealed_log import SealedLog, WallClock, command, open_kept, sealed_log
 
 POINTS: Sequence[str] = (
@@ -76,6 +76,9 @@ class MortalShredder:
 
     async def standings(self, subject_ids: Collection[UUID]) -> Mapping[UUID, Standing]:
         return await self._log.ring.standings(subject_ids)
+
+    async def unsealed(self, subject_ids: Collection[UUID]) -> Set[KeyName]:
+        return await self._log.ring.unsealed(subject_ids)
 
     async def shred(self, subject_id: UUID, categories: Set[Category] = frozenset()) -> Shredded:
         self._death.at("before the keys are destroyed")

@@ -33,8 +33,7 @@ class Sealed:
     asked: list[tuple[int, str]] = field(default_factory=list)
     number: int = 0
 
-    async def seal(self, *, epoch: int, kek_id: str, before: datetime | None = None) -> int:
-        assert before is not None
+    async def seal(self, *, epoch: int, kek_id: str) -> int:
         self.asked.append((epoch, kek_id))
         return self.number
 
