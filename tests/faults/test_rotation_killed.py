@@ -138,9 +138,9 @@ async def test_a_rotation_that_dies_anywhere_loses_nothing_and_is_finished(town:
 
 
 @pytest.mark.parametrize(
-    "rounds", [12, pytest.param(200, marks=[pytest.mark.torture, pytest.mark.timeout(1800)])]
+    "kills", [6, pytest.param(100, marks=[pytest.mark.torture, pytest.mark.timeout(1800)])]
 )
-async def test_rotations_killed_at_random_under_writes_and_erasures_converge(town: Town, rounds: int) -> None:
+async def test_rotations_killed_at_random_under_writes_and_erasures_converge(town: Town, kills: int) -> None:
     stop = asyncio.Event()
     async with town.log() as log, town.log() as other:
         await town.settle(log, PEOPLE)
@@ -151,10 +151,12 @@ async def test_rotations_killed_at_random_under_writes_and_erasures_converge(tow
                 await town.erase(log, random.choice(town.living()))
 
         life = [asyncio.create_task(live(it)) for it in (log, other)]
-        killed = 0
-        for _ in range(rounds):
+        killed = rounds = 0
+        while killed < kills:
+            rounds += 1
+            assert rounds < 20 * kills, "they are done before they can be killed"
             rotator = town.rotator()
-            await asyncio.to_thread(rotator.join, random.uniform(0.05, 0.6))
+            await asyncio.to_thread(rotator.join, random.uniform(0.02, 0.4))
             rotator.kill()
             await asyncio.to_thread(rotator.join, 60)
             killed += rotator.exitcode == -signal.SIGKILL
@@ -171,7 +173,6 @@ async def test_rotations_killed_at_random_under_writes_and_erasures_converge(tow
             f"rotations: {killed} of {rounds} killed, {epochs} epochs; {len(town.living())} read,"
             f" {len(town.erasures)} erased and sealed"
         )
-        assert killed > rounds // 4
         assert epochs > 2
 
 
