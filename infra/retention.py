@@ -110,7 +110,7 @@ class RetentionRunner:
 
     async def apply(self, at: datetime, progress: Progress = lambda people: None) -> Tally:
         """Erase what is due, on the ground of storage limitation. Raises `Unavailable` where views lag."""
-        if not await self._views.wait_for(await self._reader.horizon(), VIEWS_SECONDS_MAX):
+        if not await self._views.wait_for(await self._reader.end(), VIEWS_SECONDS_MAX):
             raise Unavailable("the views are too far behind to say what is past its time")
         policies, tally = await self.policies(), Tally()
         # Gathered first: an open cursor over the whole timeline would hold back PostgreSQL's clean-up.

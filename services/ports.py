@@ -305,6 +305,13 @@ class LogReader(Protocol):
         """The highest position below the fence: everything up to here is final."""
         ...
 
+    async def end(self) -> int:
+        """The position of the last event up to the horizon; 0 where there is none.
+
+        What follows the log comes that far: positions above it were drawn in vain.
+        """
+        ...
+
 
 class EventSource(Protocol):
     """Where projections get their events: the log itself, or a Kafka consumer group."""

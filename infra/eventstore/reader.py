@@ -28,6 +28,7 @@ HORIZON_SECONDS_MAX = 1.0
 COLUMNS = "originator_id, originator_version, topic, state, position"
 DRAWN = "SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM log.positions"
 LAST = "SELECT coalesce(max(position), 0) FROM log.events"
+END = f"{LAST} WHERE position <= %s"
 ALLOCATION = "SELECT highest, fence::text FROM log.allocation()"
 PASSED = "SELECT pg_snapshot_xmin(pg_current_snapshot()) > %s::xid8"
 PAGE = f"SELECT {COLUMNS} FROM log.events WHERE position > %s AND position <= %s ORDER BY position LIMIT %s"  # noqa: S608
@@ -115,6 +116,10 @@ class FencedReader:
         while await self._advance() < drawn and time.monotonic() < until:  # noqa: ASYNC110 - nobody sends word
             await asyncio.sleep(POLL_SECONDS_MIN)
         return self._horizon
+
+    async def end(self) -> int:
+        """See the port."""
+        return int(await self._value(END, await self.horizon()))
 
     async def last(self) -> int:
         """The highest position of a stored event; 0 where there is none. Lower ones may be on their way."""

@@ -147,7 +147,7 @@ async def exporting_of(
     """The export, recorded as begun, and what it is made of. Raises `ProcessingRestricted`."""
     door, subject_id = reading.door, plan.wanted.exported_subject_id
     grounded = False if subject_id is None else await check_unrestricted(reading, subject_id)
-    covered = await door.reader.horizon()
+    covered = await door.reader.end()
     if not await door.views.wait_for(covered, WAIT_SECONDS_MAX):
         raise NotYetVisible
     id = uuid7()

@@ -114,6 +114,9 @@ class MemoryEventStore:
     async def horizon(self) -> int:
         return len(self._log)
 
+    async def end(self) -> int:
+        return len(self._log)
+
     async def events_of(self, originator_id: UUID) -> Sequence[Notification]:
         """All events of one aggregate, in order."""
         return [it for it in self._log if it.originator_id == originator_id]

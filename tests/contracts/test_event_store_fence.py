@@ -72,6 +72,20 @@ async def test_a_reader_does_not_spin_on_positions_that_came_to_nothing(
     assert await log.reader.horizon() == 1
 
 
+async def test_the_log_ends_with_its_last_event_below_the_fence_not_with_a_position_drawn_in_vain(
+    log: PostgresLog, slow: psycopg.AsyncConnection[tuple[object, ...]], database_url: str
+) -> None:
+    [commit] = registrations(1)
+    await slow.rollback()
+    assert (await log.reader.horizon(), await log.reader.end()) == (1, 0)
+    outcome = await log.store.append(commit)
+    async with await psycopg.AsyncConnection.connect(database_url) as other:
+        await other.execute(SLOW_INSERT, [SLOW])
+        await other.rollback()
+    assert await log.reader.horizon() > outcome.position
+    assert await log.reader.end() == outcome.position
+
+
 async def test_a_record_is_read_at_once_whatever_else_is_being_written(
     log: PostgresLog, slow: psycopg.AsyncConnection[tuple[object, ...]]
 ) -> None:

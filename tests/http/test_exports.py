@@ -71,6 +71,19 @@ def test_a_history_is_exported_line_by_line_as_it_is_read(api: httpx.Client, wor
     assert answer.headers["content-disposition"].endswith('.jsonl"')
 
 
+def test_what_was_refused_after_the_last_event_holds_up_no_export(
+    server: Running, api: httpx.Client, worked: dict[str, Any]
+) -> None:
+    async def draw_in_vain() -> None:
+        async with server.system.pool.connection() as connection:
+            await connection.execute("SELECT nextval('log.positions')")
+
+    for wanted in (of_record(worked), {"what": "view", "view": "leads"}):
+        server.call(draw_in_vain())
+        answer = api.post("/v1/exports", json=wanted)
+        assert answer.status_code == 200, answer.text
+
+
 def test_the_log_says_what_was_exported_and_the_manifest_proves_it(
     server: Running, api: httpx.Client, worked: dict[str, Any]
 ) -> None:
