@@ -1,14 +1,18 @@
-"""Looks for a word in every byte of folders and processes, however it may be written there."""
+"""Looks for words in every byte of folders, processes and archives, however they may be written there."""
 
 import contextlib
 import errno
+import io
 import os
+import zipfile
 from base64 import b64encode
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
+
+ZIP = b"PK\x03\x04"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,17 +48,52 @@ def search_bytes(data: bytes, words: Iterable[str], place: str) -> Iterator[Hit]
                 yield Hit(place, form)
 
 
-def search_folder(folder: Path, words: Iterable[str], *, but: Iterable[Path] = ()) -> list[Hit]:
-    """Every file under the folder, also those that come and go meanwhile, but for some."""
-    hits: list[Hit] = []
-    for path in sorted(folder.rglob("*")):
-        if path in set(but) or path.is_symlink():
-            continue
+@dataclass(slots=True)
+class Search:
+    """A search for the same words in many places: what it found, and how much it looked through."""
+
+    words: Collection[str]
+    hits: list[Hit] = field(default_factory=list)
+    size: int = 0
+    """In bytes that were written: the holes in files that were made large beforehand do not count."""
+
+    def data(self, data: bytes, place: str) -> None:
+        self.size += len(data)
+        self.hits += search_bytes(data, self.words, place)
+
+    def file(self, path: Path) -> None:
+        """The file, its name, and the members of a ZIP; one that is gone meanwhile is passed by."""
+        self.hits += search_bytes(os.fsencode(path), self.words, f"the name {path}")
         with contextlib.suppress(FileNotFoundError):
-            hits += search_bytes(str(path).encode(), words, f"the name {path}")
-            if path.is_file():
-                hits += search_bytes(_written(path), words, str(path))
-    return hits
+            if not path.is_file() or path.is_symlink():
+                return
+            written = _written(path)
+            self.data(written, str(path))
+            if written.startswith(ZIP):
+                self.archive(written, str(path))
+
+    def archive(self, written: bytes, place: str) -> None:
+        """The members of a ZIP, unpacked."""
+        with zipfile.ZipFile(io.BytesIO(written)) as archive:
+            for name in archive.namelist():
+                self.data(archive.read(name), f"{place}!{name}")
+
+    def folder(self, folder: Path, *, but: Collection[Path] = ()) -> None:
+        """Every file under the folder, also those that come and go meanwhile, but for some."""
+        for path in sorted(folder.rglob("*")):
+            if path not in but:
+                self.file(path)
+
+    def open_files(self, processes: Iterable[psutil.Process]) -> None:
+        """The files that processes hold open without a name any more, such as spilled ones (Linux)."""
+        for process in processes:
+            folder = Path(f"/proc/{process.pid}/fd")
+            with contextlib.suppress(FileNotFoundError, PermissionError):
+                for descriptor in folder.iterdir():
+                    target = str(descriptor.readlink())
+                    if target.startswith("/") and target.endswith("(deleted)") and "/dev/" not in target:
+                        with contextlib.suppress(OSError):
+                            self.data(descriptor.read_bytes(), target)
 
 
 def _written(path: Path) -> bytes:
@@ -71,17 +110,3 @@ def _written(path: Path) -> bytes:
             if error.errno != errno.ENXIO:  # there is no data any further
                 raise
     return b"\0".join(parts).strip(b"\0")
-
-
-def search_open_files(processes: Iterable[psutil.Process], words: Iterable[str]) -> list[Hit]:
-    """The files that processes hold open without a name any more, such as spilled temporary ones (Linux)."""
-    hits: list[Hit] = []
-    for process in processes:
-        folder = Path(f"/proc/{process.pid}/fd")
-        with contextlib.suppress(FileNotFoundError, PermissionError):
-            for descriptor in folder.iterdir():
-                target = str(descriptor.readlink())
-                if target.startswith("/") and target.endswith("(deleted)") and "/dev/" not in target:
-                    with contextlib.suppress(OSError):
-                        hits += search_bytes(descriptor.read_bytes(), words, target)
-    return hits

@@ -1,302 +1,105 @@
 """Row 25: unique markers through every path, then a search of every byte at rest. Not one is found."""
 
-import os
 import random
-import signal
-import subprocess
-import sys
 import time
 from base64 import b64encode
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-import httpx
-import psutil
 import psycopg
 import pytest
 
+from infra.backup.archive import identities_in, reading
+from infra.inventory import REASON, Sort, fields
 from infra.kafka.broker import LocalBroker
-from tests.faults.byte_search import Hit, search_bytes, search_folder, search_open_files
+from tests.faults.byte_search import Hit, Search, search_bytes
+from tests.faults.marked_reading import (
+    hand_out,
+    inspect_and_certify,
+    make_a_report,
+    read_what_does_not,
+    read_what_shows,
+    search_for_people,
+    use_the_command_line,
+)
+from tests.faults.marked_rights import erase_in_every_way, fulfil, use_rights
+from tests.faults.marked_site import CALLER, Markers, Site, site
+from tests.faults.marked_use import (
+    blunder,
+    blunder_about_rights,
+    import_files,
+    make_a_long_history,
+    use_customers,
+    use_leads,
+    use_members,
+    use_tickets,
+)
 
-REPOSITORY = Path(__file__).parents[2]
-TOKEN = "lethe-" + "t" * 40
-INPUTS = "inputs"
-LETTERS = "bcdfghjklmnpqrstvwxz"
-
-
-@dataclass
-class Markers:
-    """Words that stand nowhere else. All of a kind begin alike, so that a few searches find any of them."""
-
-    secret: str = field(default_factory=lambda: "".join(random.choices(LETTERS, k=12)))
-    digits: str = field(default_factory=lambda: "1512" + "".join(random.choices("23456789", k=6)))
-    public: str = field(default_factory=lambda: "".join(random.choices(LETTERS, k=12)))
-    made: int = 0
-
-    def word(self) -> str:
-        self.made += 1
-        return f"{self.secret}{self.made}x"
-
-    def email(self) -> str:
-        return f"{self.word()}@{self.word()}.example"
-
-    def phone(self) -> str:
-        self.made += 1
-        return f"+49{self.digits}{self.made % 10}"
-
-    @property
-    def personal(self) -> tuple[str, str]:
-        return self.secret, self.digits
-
-
-@dataclass
-class Site:
-    """The product running in folders of its own, and its client."""
-
-    folder: Path
-    broker: LocalBroker
-    environment: Mapping[str, str]
-    process: subprocess.Popen[bytes]
-    http: httpx.Client
-
-    def post(self, path: str, body: Mapping[str, Any], *expected: int) -> dict[str, Any]:
-        answer = self.http.post(path, json=body)
-        assert answer.status_code in (expected or (200, 201)), (path, answer.status_code, answer.text)
-        found: dict[str, Any] = answer.json()
-        return found
-
-    def lethe(self, *arguments: str, status: int = 0) -> None:
-        """A command of the command line, its words and complaints kept with the rest of the output."""
-        with (self.folder / "output.log").open("ab") as output:
-            done = subprocess.run(
-                [sys.executable, "-m", "infra", *arguments],
-                cwd=self.folder / "home", env=self.environment, stdout=output, stderr=output, check=False,
-            )  # fmt: skip
-        assert done.returncode == status, (arguments, (self.folder / "output.log").read_text()[-2000:])
-
-    def input(self, name: str, *lines: str) -> str:
-        """A file to import: the one place where markers may stand in the clear."""
-        path = self.folder / INPUTS / name
-        path.write_text("\n".join(lines) + "\n")
-        return str(path)
-
-    def database_url(self) -> str:
-        return f"postgresql://postgres@/lethe?host={self.folder / 'data' / 'postgres'}"
+IMPORTED = {"people.csv", "people.vcf", "staff.ndjson", "leads.csv", "broken.ndjson"}
+EXPORTED = {"record.csv", "all.jsonl", "customers.html", "dossier.json", "dossier.html", "shown"}
+BESIDE = {
+    *("record.csv.proof", "all.jsonl.proof", "customers.html.proof"),
+    *("people.csv.rejected.ndjson", "people.vcf.rejected.ndjson", "broken.ndjson.rejected.ndjson"),
+}
+"""What the product puts beside files of the caller's. It shows nobody."""
+FILLED = {
+    *("access.batches", "access.subjects", "audit.checkpoints", "audit.tiles", "history.reports"),
+    *("history.segments", "ledger.certificates", "privacy.requests", "rights.consents", "rights.holds"),
+    *("rights.policies", "rights.restrictions", "rights.staff", "timeline.entries", "schedule.jobs"),
+}
+"""Tables of the compliance part: a search of an empty one says nothing."""
 
 
-@contextmanager
-def site(folder: Path, broker: LocalBroker, namespace: str) -> Iterator[Site]:
-    """`up`, its output, temporary files, home and data all under the folder."""
-    for name in ("data", "temporary", "home", INPUTS):
-        (folder / name).mkdir(exist_ok=True)
-    environment = {
-        "PATH": os.environ["PATH"],
-        "PYTHONPATH": str(REPOSITORY),
-        "PYTHONDONTWRITEBYTECODE": "1",
-        "PYTHONUNBUFFERED": "1",
-        "HOME": str(folder / "home"),
-        "TMPDIR": str(folder / "temporary"),
-        "LETHE_DATA": str(folder / "data"),
-        "LETHE_NAMESPACE": namespace,
-        "LETHE_KAFKA": broker.address,
-        "LETHE_ADMIN_TOKEN": TOKEN,
-        "LETHE_PORT": "0",
-        "LETHE_LOG_LEVEL": "debug",
-    }
-    with (folder / "output.log").open("ab") as output:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "infra", "up"],
-            cwd=folder / "home",
-            env=environment,
-            stdout=output,
-            stderr=output,
-        )
-    try:
-        url = _wait_for_url(folder / "output.log", process)
-        with httpx.Client(
-            base_url=url, headers={"Authorization": f"Bearer {TOKEN}"}, timeout=30, trust_env=False
-        ) as http:
-            yield Site(folder, broker, environment, process, http)
-    finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait(60)
+def use_everything(at: Site, markers: Markers) -> Path:
+    """Into every path and out of every other; the backup that was made on the way."""
+    customers, leads = use_customers(at, markers), use_leads(at, markers)
+    tickets, members = use_tickets(at, markers), use_members(at, markers)
+    long_one = make_a_long_history(at, markers)
+    cared = use_rights(at, markers)
+    blunder(at, markers)
+    blunder_about_rights(at, markers, cared.kept["subject_id"])
+    import_files(at, markers)
+    read = {"customers": long_one, "leads": leads[0], "tickets": tickets[0], "members": members[0]}
+    wait_until_shown(at, markers)
+    read_what_shows(at, markers, cared, read)
+    make_a_report(at)
+    read_what_does_not(at, cared)
+    hand_out(at, cared, long_one["id"])
+    fulfil(at, markers, cared.request_id)
+    backup = use_the_command_line(at, cared, long_one["id"])
+    people = [it["subject_id"] for it in (*customers, *leads, *tickets)]
+    erasure = erase_in_every_way(at, markers, cared, people[:-1])
+    at.lethe("erase", people[-1], "--reason", markers.word())
+    inspect_and_certify(at, erasure)
+    search_for_people(at, markers)
+    read_what_does_not_any_more(at)
+    wait_until_relayed(at, wait_until_shown(at, markers))
+    return backup
 
 
-def _wait_for_url(log: Path, process: subprocess.Popen[bytes]) -> str:
-    deadline = time.monotonic() + 90
-    while time.monotonic() < deadline:
-        for line in log.read_text().splitlines()[::-1]:
-            if "Lethe serves" in line:
-                return line.split("serves ")[1].split()[0]
-        assert process.poll() is None, log.read_text()
-        time.sleep(0.1)
-    raise AssertionError(f"it does not serve: {log.read_text()}")
+def wait_until_shown(at: Site, markers: Markers) -> str:
+    """The views have everything up to here. A word that was told last, and in public."""
+    last = markers.public + "last"
+    ticket = {"channel": "email", "impact": "low", "urgency": "low", "product": last}
+    done = at.post("/v1/tickets", ticket)
+    at.sealed("/v1/retention", at_least=done["position"])
+    return last
 
 
-def person(markers: Markers) -> dict[str, Any]:
-    return {
-        "kind": "person",
-        "source": "web",
-        "lawful_basis": "contract",
-        "purpose": "sales",
-        "name": f"Maya {markers.word()}",
-        "email": markers.email(),
-        "phone": markers.phone(),
-        "address": f"{markers.word()} 7\n20259 Hamburg",
-        "reason": markers.word(),
-    }
-
-
-def use_customers(at: Site, markers: Markers) -> list[str]:
-    made = at.post("/v1/customers", person(markers))
-    one = f"/v1/customers/{made['id']}"
-    at.post(f"{one}/rename", {"name": markers.word(), "reason": markers.word()})
-    at.post(f"{one}/change-email", {"email": markers.email()})
-    at.post(f"{one}/change-phone", {"phone": markers.phone()})
-    at.post(f"{one}/change-address", {"address": markers.word()})
-    # Long enough to be stored out of line, and compressed if it could be.
-    at.post(f"{one}/write-note", {"text": (markers.word() + " ") * 600})
-    company = at.post(
-        "/v1/customers",
-        {
-            "kind": "organisation",
-            "source": "web",
-            "lawful_basis": "contract",
-            "purpose": "sales",
-            "organisation": markers.public,
-        },
-    )
-    contact = {"name": markers.word(), "role": markers.word(), "email": markers.email()}
-    added = at.post(f"/v1/customers/{company['id']}/add-contact", {**contact, "phone": markers.phone()})
-    contact_id = added["contact_id"]
-    at.post(
-        f"/v1/customers/{company['id']}/change-contact",
-        {"contact_id": contact_id, "name": markers.word(), "phone": markers.phone()},
-    )
-    return [made["subject_id"], contact_id]
-
-
-def use_leads(at: Site, markers: Markers) -> list[str]:
-    lead = {"source": "web", "currency": "EUR", "name": markers.word(), "email": markers.email()}
-    made = at.post("/v1/leads", {**lead, "phone": markers.phone(), "note": markers.word()})
-    one = f"/v1/leads/{made['id']}"
-    at.post(f"{one}/contact", {"channel": "phone", "note": markers.word(), "reason": markers.word()})
-    at.post(f"{one}/qualify", {"value": {"amount": "12.50", "currency": "EUR"}})
-    at.post(f"{one}/win", {"value": {"amount": "12.50", "currency": "EUR"}, "reason": markers.word()})
-    lost = at.post("/v1/leads", lead)
-    at.post(f"/v1/leads/{lost['id']}/lose", {"cause": "price", "note": markers.word()})
-    return [made["subject_id"], lost["subject_id"]]
-
-
-def use_tickets(at: Site, markers: Markers) -> list[str]:
-    ticket = {"channel": "email", "impact": "low", "urgency": "low"}
-    made = at.post("/v1/tickets", {**ticket, "subject": markers.word(), "description": markers.word()})
-    one = f"/v1/tickets/{made['id']}"
-    at.post(f"{one}/send-reply", {"channel": "email", "text": markers.word()})
-    at.post(f"{one}/receive-reply", {"channel": "email", "text": markers.word()})
-    at.post(f"{one}/write-note", {"text": markers.word()})
-    at.post(f"{one}/resolve", {"note": markers.word()})
-    return [made["subject_id"]]
-
-
-def use_members(at: Site, markers: Markers) -> list[str]:
-    made = at.post("/v1/members", {"name": markers.word(), "email": markers.email(), "team": "Devices"})
-    return [made["subject_id"]]
-
-
-def import_files(at: Site, markers: Markers) -> None:
-    """Good rows and bad ones, of every kind of file; then the same again."""
-    people = at.input(
-        "people.csv",
-        "key,name,email,phone,address,born_on,lawful_basis,purpose,note",
-        f"{markers.word()},{markers.word()},{markers.email()},{markers.phone()},{markers.word()},1970-01-01,"
-        f"contract,sales,{markers.word()}",
-        f"{markers.word()},{markers.word()},{markers.word()},,,,contract,sales,",
-        f"{markers.word()},{markers.word()},,{markers.word()},,{markers.word()},contract,sales,",
-        f"{markers.word()},{markers.word()},,,,,{markers.word()},sales,",
-    )
-    cards = at.input(
-        "people.vcf",
-        "BEGIN:VCARD\nVERSION:3.0",
-        f"UID:{markers.word()}\nFN:{markers.word()}\nN:{markers.word()};{markers.word()}",
-        f"EMAIL:{markers.email()}\nTEL:{markers.word()}\nBDAY:{markers.word()}\nNOTE:{markers.word()}",
-        "END:VCARD",
-    )
-    staff = at.input("staff.ndjson", f'{{"key": "{markers.word()}", "name": "{markers.word()}"}}')
-    leads = at.input(
-        "leads.csv",
-        "key,source,name,email,note",
-        f"{markers.word()},fair,{markers.word()},{markers.email()},",
-    )
-    broken = at.input("broken.ndjson", f'{{"key": "{markers.word()}", "name": "{markers.word()}')
-    at.lethe("import", "customers", people, "--dry-run", "--json", status=1)
-    for _ in range(2):
-        at.lethe("import", "customers", people, status=1)
-    at.lethe("import", "customers", cards)
-    at.lethe("import", "members", staff)
-    at.lethe("import", "leads", leads)
-    at.lethe("import", "members", broken, status=1)
-    at.lethe("status")
-
-
-def ask(at: Site, markers: Markers) -> None:
-    """Reads, searches and lookups, with the markers in the question."""
-    for path in ("customers", "leads", "tickets", "members"):
-        assert at.http.get(f"/v1/{path}", params={"limit": 50}).status_code == 200
-    assert at.http.get("/v1/customers", params={"q": markers.word()}).status_code == 200
-    assert at.http.get("/v1/customers", params={"q": markers.secret}).status_code == 200
-    at.post("/v1/customers/lookup", {"email": markers.email()}, 200)
-    at.post("/v1/customers/lookup", {"phone": markers.phone()}, 200)
-    assert at.http.get("/v1/events", params={"after": 0, "limit": 100}).status_code == 200
-    assert at.http.get("/metrics").status_code == 200
-
-
-def blunder(at: Site, markers: Markers) -> None:
-    """Requests that are refused on every ground, each with a marker in it."""
-    bad = person(markers)
-    at.post("/v1/customers", {**bad, "email": markers.word()}, 422)
-    at.post("/v1/customers", {**bad, "phone": markers.word()}, 422)
-    at.post("/v1/customers", {**bad, "born_on": markers.word()}, 422)
-    at.post("/v1/customers", {**bad, "occurred_at": markers.word()}, 422)
-    at.post("/v1/customers", {**bad, markers.word(): markers.word()}, 422)
-    at.post("/v1/customers", {**bad, "kind": "organisation"}, 409, 422)
-    at.post("/v1/members", {"email": markers.email()}, 422)
-    at.post(f"/v1/customers/{markers.word()}/rename", {"name": markers.word()}, 404, 422)
-    assert at.http.get(f"/v1/{markers.word()}").status_code == 404
-    assert at.http.get("/v1/customers", params={markers.word(): markers.word()}).status_code in (200, 422)
-    broken = f'{{"name": "{markers.word()}'
-    assert at.http.post(
-        "/v1/customers", content=broken, headers={"content-type": "application/json"}
-    ).is_error
-    key = {"Idempotency-Key": markers.word()}
-    assert at.http.post("/v1/customers", json=person(markers), headers=key).status_code == 201
-    assert at.http.post("/v1/customers", json=person(markers), headers=key).status_code == 409
-    headers = {
-        "X-Correlation-Id": markers.word(),
-        "traceparent": markers.word(),
-        "User-Agent": markers.word(),
-    }
-    assert at.http.post("/v1/customers", json=person(markers), headers=headers).status_code in (201, 400, 422)
-    assert (
-        at.http.get("/v1/customers", headers={"Authorization": f"Bearer {markers.word()}"}).status_code == 401
-    )
-
-
-def erase(at: Site, markers: Markers, subject_id: str) -> None:
-    body = {"ground": "consent_withdrawn", "reason": markers.word()}
-    done = at.post(f"/v1/subjects/{subject_id}/erasure", body)
-    seen = at.http.get(f"/v1/subjects/{subject_id}", params={"at_least": done["position"]})
-    assert seen.status_code == 200
-    assert seen.json()["erased"]
+def read_what_does_not_any_more(at: Site) -> None:
+    """What is told of the whole once people are gone."""
+    for path in ("/v1/accesses", "/v1/audit/checkpoint", "/v1/audit/bundle", "/metrics"):
+        at.sealed(path)
 
 
 def wait_until_relayed(at: Site, word: str) -> None:
     """Kafka's log has what came last."""
-    deadline = time.monotonic() + 60
-    while not search_folder(at.broker.folder / "log", [word]):
+    deadline = time.monotonic() + 90
+    while True:
+        relayed = Search([word])
+        relayed.folder(at.broker.folder / "log")
+        if relayed.hits:
+            return
         assert time.monotonic() < deadline, "the relay did not bring it to Kafka"
         time.sleep(0.5)
 
@@ -313,60 +116,82 @@ def dump(url: str) -> Iterator[tuple[str, bytes]]:
                 yield table, b"".join(bytes(row) for row in rows)
 
 
-def use_everything(at: Site, markers: Markers) -> None:
-    people = [*use_customers(at, markers), *use_leads(at, markers), *use_tickets(at, markers)]
-    people += use_members(at, markers)
-    ask(at, markers)
-    blunder(at, markers)
-    import_files(at, markers)
-    for subject_id in people[::2]:
-        erase(at, markers, subject_id)
-    at.lethe("erase", people[1], "--reason", markers.word())
-    ask(at, markers)
-    last = at.post(
-        "/v1/tickets",
-        {"channel": "email", "impact": "low", "urgency": "low", "product": markers.public + "last"},
+def sealed_fields(url: str) -> set[tuple[str, str]]:
+    """The personal fields that were written, by the event: every one of them with a marker."""
+    query = (
+        "SELECT DISTINCT topic, name FROM log.events,"
+        " jsonb_array_elements(convert_from(state, 'UTF8')::jsonb -> 'sealed') box,"
+        " jsonb_array_elements_text(box -> 'fields') name"
     )
-    assert at.http.get("/v1/tickets", params={"at_least": last["position"]}).status_code == 200
-    wait_until_relayed(at, markers.public + "last")
+    with psycopg.connect(url) as connection:
+        return {(topic, name) for topic, name in connection.execute(query)}
 
 
 @pytest.mark.broker
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 def test_no_byte_at_rest_shows_a_person(tmp_path: Path, broker: LocalBroker) -> None:
-    markers = Markers()
-    namespace = f"n{random.randrange(10**9)}"
-    with site(tmp_path, broker, namespace) as at:
-        use_everything(at, markers)
-        processes = [psutil.Process(at.process.pid), *psutil.Process(at.process.pid).children(recursive=True)]
-        hits = search_open_files(processes, markers.personal)
-        tables = dict(dump(at.database_url()))
-    hits += [hit for table, text in tables.items() for hit in search_bytes(text, markers.personal, table)]
-    inputs = [
-        tmp_path / INPUTS / name
-        for name in ("people.csv", "people.vcf", "staff.ndjson", "leads.csv", "broken.ndjson")
-    ]
-    hits += search_folder(tmp_path, markers.personal, but=inputs)
-    hits += search_folder(broker.folder, markers.personal)
+    markers, begun = Markers(), time.monotonic()
+    with site(tmp_path, broker, f"n{random.randrange(10**9)}", markers) as at:
+        backup = use_everything(at, markers)
+        search = at.search
+        search.open_files(at.processes())
+        tables, written = dict(dump(at.database_url())), sealed_fields(at.database_url())
+    for table, text in tables.items():
+        search.data(text, table)
+    clear = {tmp_path / CALLER / name for name in IMPORTED | EXPORTED}
+    search.folder(tmp_path, but=clear)
+    search.folder(broker.folder)
+    restored = dict(unpacked(backup, tmp_path / "identity"))
+    for member, content in restored.items():
+        search.data(content, f"{backup.name}!{member}")
 
-    size = sum(it.stat().st_size for it in (*tmp_path.rglob("*"), *broker.folder.rglob("*")) if it.is_file())
     print(
-        f"row 25: {markers.made} markers; {len(tables)} tables, {size >> 20} MiB of files: {len(hits)} hits"
+        f"row 25: {markers.made} markers in {len(written)} personal fields; {len(tables)} tables,"
+        f" {search.size >> 20} MiB searched: {len(search.hits)} hits; {time.monotonic() - begun:.0f} s"
     )
-    assert hits == []
-    _the_search_would_have_found_it(tmp_path, broker, tables, markers.public)
+    assert search.hits == []
+    assert {it.name for it in (tmp_path / CALLER).iterdir()} == IMPORTED | EXPORTED | BESIDE
+    assert {name for name in FILLED if not tables[name]} == set()
+    assert personal_fields() - written == set()
+    _the_search_would_have_found_it(at, markers.public, tables, restored)
+    _the_markers_were_there(markers, clear)
+
+
+def personal_fields() -> set[tuple[str, str]]:
+    """Every one that an event of this release can have, but the reason, which any of them may have."""
+    return {(it.event, it.field) for it in fields() if it.sort is Sort.PERSONAL and it.field != REASON}
+
+
+def unpacked(backup: Path, identity: Path) -> Iterator[tuple[str, bytes]]:
+    """What is in a backup, for whoever has the key to it."""
+    with reading(backup, identities_in(identity)) as members:
+        yield from members
 
 
 def _the_search_would_have_found_it(
-    folder: Path, broker: LocalBroker, tables: Mapping[str, bytes], word: str
+    at: Site, word: str, tables: dict[str, bytes], restored: dict[str, bytes]
 ) -> None:
     """The control: a public word went the same ways, and is found at the end of each."""
-    found = [hit.place for hit in search_folder(folder, [word]) + search_folder(broker.folder, [word])]
-    assert any("/pg_wal/" in place for place in found)
-    assert any("/base/" in place for place in found)
-    assert any(str(broker.folder) in place for place in found)
-    tables_found = {table for table, text in tables.items() if list(search_bytes(text, [word], table))}
-    assert {"log.events", "directory.customers"} <= tables_found
+    control = Search([word])
+    control.folder(at.folder)
+    control.folder(at.broker.folder)
+    found = {hit.place for hit in control.hits}
+    for part in ("/pg_wal/", "/base/", str(at.broker.folder), "bundle.zip!leaves.bin"):
+        assert any(part in place for place in found), part
+    assert {hit.place for hit in at.shadow.hits}, "nothing was seen in temporary files"
+    assert {table for table, text in tables.items() if list(search_bytes(text, [word], table))} >= {
+        *("log.events", "directory.customers", "rights.holds", "rights.policies", "rights.activities"),
+    }
+    assert any(list(search_bytes(it, [word], name)) for name, it in restored.items())
+    assert not any(place.endswith(".age") for place in found), "the backup is not encrypted"
+
+
+def _the_markers_were_there(markers: Markers, clear: set[Path]) -> None:
+    """In each of the files where they may stand."""
+    own = Search(markers.personal)
+    for path in clear:
+        own.file(path)
+    assert {hit.place for hit in own.hits} == {str(path) for path in clear}
 
 
 @pytest.mark.parametrize("before", ["", "x", "xy"])
