@@ -161,7 +161,7 @@ async def test_a_changed_ledger_is_found(system: System) -> None:
 
 async def test_a_backup_that_nothing_opens_any_more_is_a_fault(system: System) -> None:
     await customer(system, LawfulBasis.CONTRACT, "orders")
-    about: dict[str, Any] = {"file": "monday.lethe", "size_bytes": 1, "sha256": "ab" * 32, "snapshot_position": 1}
+    about: dict[str, Any] = {"file": "monday", "size_bytes": 1, "sha256": "ab" * 32, "snapshot_position": 9}
     made = uuid7()
     backups = Backups(system.application)
     await backups.make(id=made, context=context(), epoch=1, **about)
