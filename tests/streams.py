@@ -76,6 +76,9 @@ class ListedLog:
         # Positions are drawn from 1 without holes here.
         return self.events[after : after + limit]
 
+    async def end(self) -> int:
+        return len(self.events)
+
     async def wait(self, after: int, timeout: float) -> bool:
         if len(self.events) > after:
             return True
