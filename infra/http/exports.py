@@ -99,6 +99,8 @@ def plan_of(body: ExportBody) -> Plan:
         )
     if body.what is Exported.VIEW:
         return _plan_of_view(body)
+    if body.view is not None:
+        raise Malformed("Only `what`: `view` takes one.", field="view", rule="extra_forbidden")
     if (body.id is None) is not (body.what is Exported.TIMELINE):
         raise Malformed("Say whose history, or leave it out for that of everybody.", field="id", rule="id")
     said = _said(body.filters)
@@ -121,6 +123,8 @@ def _plan_of_view(body: ExportBody) -> Plan:
     view = VIEWS.get(body.view or "")
     if view is None:
         raise Malformed(f"One of: {', '.join(sorted(VIEWS))}.", field="view", rule="enum")
+    if body.id is not None:
+        raise Malformed("A view is narrowed by its filters.", field="id", rule="extra_forbidden")
     limit = {"limit": PAGE} if "limit" in view.query.model_fields else {}
     query = _checked(view.query, {**body.filters, **limit})
     return Plan(wanted=Wanted(view.name, _said(body.filters), body.format), view=view, query=query)
@@ -273,8 +277,9 @@ async def export(body: ExportBody, reading: Seeing) -> Response:
     CSV: a text that a spreadsheet would take for a formula gets an apostrophe in front. Restricted people's
     values are withheld, unless it is one person's own history and a ground is given.
     """
-    exporting, batches = await exporting_of(reading, plan_of(body))
-    name = f"{body.view or body.what}-{exporting.id}.{SUFFIXES[body.format]}"
+    plan = plan_of(body)
+    exporting, batches = await exporting_of(reading, plan)
+    name = f"{plan.wanted.what}-{exporting.id}.{SUFFIXES[body.format]}"
     headers = {
         "Lethe-Export": str(exporting.id),
         "Content-Disposition": f'attachment; filename="{name}"',

@@ -68,7 +68,8 @@ def test_a_history_is_exported_line_by_line_as_it_is_read(api: httpx.Client, wor
     lines = [json.loads(it) for it in answer.text.splitlines()]
     assert lines == api.get(f"/v1/leads/{worked['id']}/timeline").json()["items"]
     assert answer.headers["content-type"] == "application/jsonl"
-    assert answer.headers["content-disposition"].endswith('.jsonl"')
+    name = f"record-timeline-{answer.headers['lethe-export']}.jsonl"
+    assert answer.headers["content-disposition"] == f'attachment; filename="{name}"'
 
 
 def test_what_was_refused_after_the_last_event_holds_up_no_export(
@@ -190,6 +191,8 @@ def test_a_long_list_is_exported_to_its_end(api: httpx.Client) -> None:
         {"what": "timeline", "filters": {"from": "yesterday"}},
         {"what": "timeline", "filters": {"name": "Maya"}},
         {"what": "view", "view": "secrets"},
+        {"what": "view", "view": "leads", "id": str(uuid4())},
+        {"what": "timeline", "view": "\U00046114\r\n"},
         {"what": "view", "view": "leads", "filters": {"q": "Maya"}},
         {"what": "view", "view": "leads", "filters": {"limit": 3}},
         {"what": "timeline", "format": "pdf"},
