@@ -147,6 +147,7 @@ def test_a_correction_backdated_today_changes_what_was_true_never_what_was_known
 
 
 def test_a_restricted_person_is_shown_on_a_ground_alone(api: httpx.Client, created: Any) -> None:
+    begun = moment(0)
     made = created("leads", lead())
     imposed = api.post(f"/v1/subjects/{made['subject_id']}/restriction", json={"cause": "accuracy_contested"})
     assert imposed.status_code == 200, imposed.text
@@ -159,7 +160,7 @@ def test_a_restricted_person_is_shown_on_a_ground_alone(api: httpx.Client, creat
         allowed = api.get(path, params=query, headers={"Lethe-Ground": "subject_rights"})
         assert (refused.status_code, allowed.status_code) == (403, 200), path
         assert "Maya Brandt" in allowed.text
-    period: dict[str, Any] = {"from": moment(0.01), "limit": 200, "types": "lead.captured"}
+    period: dict[str, Any] = {"from": begun, "limit": 200, "types": "lead.captured"}
     told = api.get("/v1/timeline", params=period).json()["items"]
     (withheld,) = [it for it in told if it["record_id"] == made["id"]]
     assert (withheld["restricted"], withheld["personal"]["name"]) == (True, None)
