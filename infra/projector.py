@@ -1,9 +1,9 @@
 """Keeps the views in step with the events: in batches, from the log itself or from Kafka."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Protocol
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from typing import Any, Protocol, TypeVar
 
 from eventsourcing.persistence import StoredEvent
 
@@ -15,6 +15,7 @@ WAIT_SECONDS = 0.5
 TAKEOVER_SECONDS = 0.5
 FOLLOWER_LOCK = 0x6C657468650001
 LOG = "log"
+T = TypeVar("T")
 KAFKA = "kafka"
 
 
@@ -117,9 +118,24 @@ class Projector:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Project until `stop` is set; what has been taken from the source is finished first."""
-        async with self.open_source() as source:
-            while not stop.is_set():
+        async with AsyncExitStack() as stack:
+            source = await _unless(stop, stack.enter_async_context(self.open_source()))
+            while source is not None and not stop.is_set():
                 batch = await source.next(limit=BATCH_EVENTS_MAX, timeout=WAIT_SECONDS)
                 if batch:
                     await self.store.apply(batch, self.name)
                     await source.done()
+
+
+async def _unless(stop: asyncio.Event, coming: Coroutine[Any, Any, T]) -> T | None:
+    """What comes; None where `stop` is set first: who stands by has nothing to finish."""
+    opening, stopping = asyncio.create_task(coming), asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait({opening, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        if opening.done():
+            return opening.result()
+        return None
+    finally:
+        opening.cancel()
+        stopping.cancel()
+        await asyncio.gather(opening, stopping, return_exceptions=True)

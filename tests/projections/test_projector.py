@@ -150,6 +150,18 @@ async def test_one_follows_the_log_at_a_time_and_the_next_takes_over(database_ur
         await second.__aexit__(None, None, None)
 
 
+async def test_who_stands_by_stops_when_told_to(database_url: str) -> None:
+    async with postgres_world(database_url, projecting=False) as world:
+        async with source(world):
+            stop = asyncio.Event()
+            standing_by = asyncio.create_task(Projector(lambda: source(world), world.store).run(stop))
+            await asyncio.sleep(0.3)
+            stop.set()
+            await asyncio.wait_for(standing_by, 5)
+        async with asyncio.timeout(5), source(world):
+            pass  # what it was waiting for is free
+
+
 async def test_two_projectors_side_by_side_do_no_harm(database_url: str) -> None:
     async with postgres_world(database_url) as world:
         stop = asyncio.Event()
