@@ -9,6 +9,9 @@ from typing import Any
 
 import pytest
 
+from infra.__main__ import MODULES, load
+from infra.cli.command import lethe as lethe_app
+
 PERSON = "key,name,email,lawful_basis,purpose\n7,Ada Lovelace,ada@example.com,contract,sales\n"
 
 
@@ -53,6 +56,23 @@ def test_wrong_use_is_answered_in_one_line_and_exit_code_2(arguments: list[str],
     assert words in result.stderr
     assert result.stderr.count("\n") == 1
     assert result.stdout == ""
+
+
+def test_each_command_is_found_where_it_is_said_to_be() -> None:
+    load()
+    found: dict[str, set[str]] = {}
+    for command in lethe_app.registered_commands:
+        assert command.name is not None
+        found.setdefault(command.name, set()).add(_module_of(command))
+    for group in lethe_app.registered_groups:
+        assert group.typer_instance is not None
+        commands = group.typer_instance.registered_commands
+        found.setdefault(str(group.name), set()).update(map(_module_of, commands))
+    assert found == {name: set(modules) for name, modules in MODULES.items()}
+
+
+def _module_of(command: Any) -> str:
+    return str(command.callback.__module__).removeprefix("infra.cli.")
 
 
 def test_an_unknown_setting_is_wrong_use() -> None:
