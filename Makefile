@@ -9,6 +9,9 @@ BROKER := .broker/lib/.ready
 PYTHON ?= $(shell for it in python3.11 python3.12 python3.13 python3; do \
 	  "$$it" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$it" && break; done)
 
+# Test processes at once, each with a PostgreSQL and a broker of its own.
+JOBS ?= 2
+
 .PHONY: help setup run test check format bench torture kafka broker lock
 
 help: ## This list
@@ -28,7 +31,7 @@ run: $(READY) ## Serve everything from LETHE_DATA (default ./.lethe)
 	$(BIN)/lethe up
 
 test: $(READY) broker ## The whole suite; with LETHE_REQUIRE_ALL=1 only a real Vault may be missing
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile
 
 torture: $(READY) broker ## The long form of the faults
 	LETHE_TORTURE=1 $(BIN)/python -m pytest tests/faults -m "" -s

@@ -173,7 +173,7 @@ async def test_rotations_killed_at_random_under_writes_and_erasures_converge(tow
             f"rotations: {killed} of {rounds} killed, {epochs} epochs; {len(town.living())} read,"
             f" {len(town.erasures)} erased and sealed"
         )
-        assert epochs > 2
+        assert epochs >= 2
 
 
 async def finish(town: Town, log: SealedLog) -> None:
