@@ -241,10 +241,12 @@ class EmbeddedPostgres:
             _open_to_others(folder)
 
     def _socket_folder(self) -> Path:
-        if len(os.fsencode(self.folder / ".s.PGSQL.5432")) <= SOCKET_PATH_BYTES_MAX:
-            return self.folder
-        name = hashlib.sha256(os.fsencode(self.folder)).hexdigest()[:16]
-        return Path(tempfile.gettempdir()) / f"lethe-{name}"
+        name = f"lethe-{hashlib.sha256(os.fsencode(self.folder)).hexdigest()[:16]}"
+        beside = Path(tempfile.gettempdir()) / name
+        for folder in (self.folder, beside):
+            if len(os.fsencode(folder / ".s.PGSQL.5432")) <= SOCKET_PATH_BYTES_MAX:
+                return folder
+        return Path("/tmp") / name  # noqa: S108 - TMPDIR too is longer than a socket's path may be
 
     def _lock_file(self, purpose: str) -> Path:
         return self.folder.with_name(f"{self.folder.name}.{purpose}")
