@@ -1,7 +1,5 @@
 """`lethe subject export`: everything that is held about a person, in a file for them."""
 
-import os
-from collections.abc import AsyncIterator
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Final
@@ -17,6 +15,7 @@ from infra.bootstrap import System, open_system
 from infra.cli.command import Answer, Call, command, lethe
 from infra.dossier.gathering import Asked, Dossier, Form, open_dossier
 from infra.dossier.handing import Handing
+from infra.files import write_whole
 from services.ports import CommandContext, Ground
 
 OPERATOR: Final = uuid5(NAMESPACE_URL, "urn:lethe:operator")
@@ -60,7 +59,7 @@ async def export(
         )
         await handing.begin()
         _note(system, dossier)
-        size = await _write(out, handing.parts())
+        size = await write_whole(out, handing.parts())
     document = {
         "id": str(asked.id),
         "subject_id": str(subject),
@@ -95,19 +94,3 @@ def _context(system: System, asked: Asked) -> CommandContext:
         occurred_at=system.clock.now(),
         correlation_id=asked.id,
     )
-
-
-async def _write(out: Path, chunks: AsyncIterator[bytes]) -> int:
-    """Beside its place first, then put there: a file that broke off never stands in it."""
-    beside = out.with_name(f".{out.name}.{uuid7().hex}")
-    size = 0
-    try:
-        with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-            async for chunk in chunks:
-                size += file.write(chunk)
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(out)
-    finally:
-        beside.unlink(missing_ok=True)
-    return size

@@ -1,7 +1,6 @@
 """`lethe export`: histories and views in a file, recorded in the log, with their proof beside them."""
 
 import asyncio
-import os
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
@@ -17,6 +16,7 @@ from infra.access import Token
 from infra.bootstrap import System, open_system
 from infra.cli.command import Answer, Call, command, progress_of
 from infra.door import door_of
+from infra.files import write_whole
 from infra.history.exporting import Exporting
 from infra.http.declared import Declared
 from infra.http.errors import NotYetVisible, Refusal, field_error, title
@@ -130,32 +130,16 @@ async def write(system: System, reading: Reading, body: ExportBody, file: Path) 
     """The export in the file, the proof beside it."""
     with progress_of("reading", await system.reader.horizon()) as progress:
         exporting, batches = await exporting_of(reading, plan_of(body), lambda done, total: progress(done))
-        size = await _written(file, exporting.parts(batches))
+        size = await write_whole(file, exporting.parts(batches))
     proof = file.with_name(f"{file.name}.proof")
     manifest = await reading.door.manifests.manifest(exporting.id, patience=PROOF_SECONDS_MAX)
     if manifest is not None:
-        await _written(proof, _whole(manifest))
+        await write_whole(proof, _whole(manifest))
     return _answer(exporting, file, size, proof if manifest is not None else None)
 
 
 async def _whole(text: str) -> AsyncIterator[bytes]:
     yield text.encode()
-
-
-async def _written(file: Path, parts: AsyncIterator[bytes]) -> int:
-    """Beside its place first, then put there: a file that broke off never stands in it."""
-    beside = file.with_name(f".{file.name}.{uuid7().hex}")
-    size = 0
-    try:
-        with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as out:
-            async for part in parts:
-                size += out.write(part)
-            out.flush()
-            os.fsync(out.fileno())
-        beside.replace(file)
-    finally:
-        beside.unlink(missing_ok=True)
-    return size
 
 
 def _answer(exporting: Exporting, file: Path, size: int, proof: Path | None) -> Answer:

@@ -20,6 +20,14 @@ from infra.kafka.record import from_record
 from infra.kafka.topics import BOOTSTRAP_MS_MAX, RECORD_BYTES_MAX, ensure_topics
 from services.ports import Recorded, Unavailable
 
+METADATA_MS_MAX = 5_000
+"""How old a member's knowledge of the topics may be.
+
+kafka-python (3.0.12) takes the answer to an older question for the one that it asked when it subscribed: the
+group's leader then hands out the partitions of topics that it knows nothing of, none, until it asks again.
+Partitions that are added are found as soon, too.
+"""
+
 MOVED_ON = (CommitFailedError, IllegalGenerationError, RebalanceInProgressError, UnknownMemberIdError)
 """What a commit says when the partitions are somebody else's by now."""
 
@@ -93,6 +101,7 @@ class KafkaSource:
             auto_offset_reset="earliest",
             allow_auto_create_topics=False,
             max_partition_fetch_bytes=RECORD_BYTES_MAX,
+            metadata_max_age_ms=METADATA_MS_MAX,
             session_timeout_ms=10_000,
             reconnect_backoff_max_ms=1_000,
             metrics_enabled=False,
