@@ -17,7 +17,7 @@ TOKEN_LENGTH_MIN = 32
 
 
 class Scope(StrEnum):
-    """What a token may do: see, command, erase people, see to people's rights, or hand out tokens.
+    """What a token may do: see, command, erase people, see to people's rights, hand out tokens, or subscribe.
 
     None includes another.
     """
@@ -28,6 +28,8 @@ class Scope(StrEnum):
     COMPLY = "comply"
     """See and do what the privacy officer does: requests, restrictions, holds, retention, who read what."""
     ADMIN = "admin"
+    SUBSCRIBE = "subscribe"
+    """Follow the feed, open what the subscriber is granted, acknowledge erasures."""
 
 
 EVERYTHING = frozenset(Scope)

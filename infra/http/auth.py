@@ -44,13 +44,14 @@ class Authenticator:
 
 
 class Allowed(HTTPBearer):
-    """Lets in a token that has one scope."""
+    """Lets in a token that has one scope, or one of those that do as well."""
 
-    def __init__(self, scope: Scope) -> None:
+    def __init__(self, scope: Scope, *others: Scope) -> None:
         super().__init__(
             scheme_name="token", description="`Authorization: Bearer lethe_...`", auto_error=False
         )
         self.scope = scope
+        self.enough = frozenset((scope, *others))
 
     async def __call__(self, request: Request) -> Token:  # type: ignore[override]
         scheme, credentials = get_authorization_scheme_param(request.headers.get("authorization"))
@@ -60,13 +61,16 @@ class Allowed(HTTPBearer):
         token = await authenticator.identify(credentials)
         if token is None:
             raise NotAuthenticated
-        if self.scope not in token.scopes:
+        if self.enough.isdisjoint(token.scopes):
             raise NotAllowed(self.scope)
         request.scope["lethe.actor"] = str(token.actor_id)
         return token
 
 
 Reader = Annotated[Token, Security(Allowed(Scope.READ))]
+Follower = Annotated[Token, Security(Allowed(Scope.SUBSCRIBE, Scope.READ))]
+"""Who follows the feed: a subscriber, or anybody who may read."""
+Subscriber = Annotated[Token, Security(Allowed(Scope.SUBSCRIBE))]
 Writer = Annotated[Token, Security(Allowed(Scope.WRITE))]
 Eraser = Annotated[Token, Security(Allowed(Scope.ERASE))]
 Comply = Annotated[Token, Security(Allowed(Scope.COMPLY))]
