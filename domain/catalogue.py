@@ -18,6 +18,7 @@ import domain.privacyrequest.events
 import domain.restriction.events
 import domain.retention.events
 import domain.ticket.events
+import domain.webhook.events
 from domain.model import Created, DataSubjectId, Event, PersonalData, PublicData
 
 
@@ -71,6 +72,7 @@ AGGREGATES: Mapping[str, tuple[type[Event], ...]] = MappingProxyType(
         "consent": tuple(events_in(domain.consent.events)),
         "activity": tuple(events_in(domain.activity.events)),
         "retention": tuple(events_in(domain.retention.events)),
+        "webhook": tuple(events_in(domain.webhook.events)),
     }
 )
 """The events of each aggregate, by the aggregate's TOPIC; the first event of each creates it."""

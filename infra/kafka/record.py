@@ -32,6 +32,7 @@ STREAMS = {
     "retention": "retention",
     "subject": "erasures",
     "ticket": "tickets",
+    "webhook": "webhooks",
 }
 """The topic of each kind of event, by the first word of its type."""
 

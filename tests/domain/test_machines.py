@@ -2,7 +2,7 @@
 
 import inspect
 from copy import deepcopy
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal
 from itertools import pairwise
 from typing import Any, ClassVar, cast, get_args
@@ -50,6 +50,8 @@ from domain.values import (
     SubjectKind,
     SupportLine,
 )
+from domain.webhook.aggregate import Webhook
+from domain.webhook.events import ParkCause, WebhookSecretRotated
 from services.application import replay
 from tests.domain.given import ID, NOON, SUBJECT, said
 
@@ -480,6 +482,43 @@ class RetentionMachine(Machine):
         assert all(one != later for one, later in pairwise(told))
 
 
+urls = st.sampled_from(
+    ["https://a.example/x", "https://b.example", "https://a:b@c.example", "ftp://a.example"]
+)
+positions = st.none() | st.integers(-1, 3)
+types = st.sampled_from([(), ("lead",), ("lead.won", "customer")])
+
+
+class WebhookMachine(Machine):
+    kind: ClassVar[type[Aggregate]] = Webhook
+    first: ClassVar[str] = "register"
+    facts: ClassVar[Strategies] = {"url": st.just("https://a.example/x"), "types": types}
+    commands: ClassVar[dict[str, Strategies]] = {
+        "change": {"url": urls, "types": types, "description": maybe_words},
+        "rotate": {
+            "now": st.just(NOON),
+            "previous_until": st.sampled_from([NOON, NOON - timedelta(hours=1)]),
+        },
+        "park": {"cause": st.sampled_from(ParkCause)},
+        "resume": {"after": positions},
+        "replay": {"after": st.integers(-1, 3)},
+        "remove": {},
+    }
+
+    @invariant()
+    def it_is_parked_and_resumed_in_turn_and_removed_last(self) -> None:
+        topics = [it.TOPIC for it in self.events]
+        turns = [it for it in topics if it in ("webhook.parked", "webhook.resumed")]
+        assert turns[::2] == ["webhook.parked"] * len(turns[::2])
+        assert turns[1::2] == ["webhook.resumed"] * len(turns[1::2])
+        assert "webhook.removed" not in topics[:-1]
+
+    @invariant()
+    def its_secrets_are_numbered_without_a_gap(self) -> None:
+        numbers = [it.number for it in self.events if isinstance(it, WebhookSecretRotated)]
+        assert numbers == list(range(2, len(numbers) + 2))
+
+
 MACHINES = [
     CustomerMachine,
     OrganisationMachine,
@@ -492,6 +531,7 @@ MACHINES = [
     ConsentMachine,
     ActivityMachine,
     RetentionMachine,
+    WebhookMachine,
 ]
 
 for it in MACHINES:
@@ -508,6 +548,7 @@ TestHold = HoldMachine.TestCase
 TestConsent = ConsentMachine.TestCase
 TestActivity = ActivityMachine.TestCase
 TestRetention = RetentionMachine.TestCase
+TestWebhook = WebhookMachine.TestCase
 
 
 def arguments_of(method: Any) -> set[str]:
