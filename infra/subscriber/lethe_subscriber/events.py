@@ -5,7 +5,7 @@ Made by `python -m infra.contracts publish` from the server's own classes: chang
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from types import MappingProxyType
 from typing import ClassVar
 from uuid import UUID
@@ -897,6 +897,53 @@ class SubjectErased(Event):
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
+class SubscriberEnded(Event):
+    """It follows no more: its grants are void and its tokens end. What it copied before is with it."""
+
+    TYPE: ClassVar[str] = "subscriber.ended"
+    VERSION: ClassVar[int] = 1
+    STREAM: ClassVar[str] = "subscribers"
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class SubscriberGranted(Event):
+    """It may open these categories for this purpose, from now on and also in events that were before.
+
+    For a category that it was granted before, the purpose is another one from now on.
+    """
+
+    TYPE: ClassVar[str] = "subscriber.granted"
+    VERSION: ClassVar[int] = 1
+    STREAM: ClassVar[str] = "subscribers"
+
+    categories: tuple[str, ...]
+    purpose: str
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class SubscriberRegistered(Event):
+    """A program follows the events, under a name for good and for this purpose. It opens nothing yet."""
+
+    TYPE: ClassVar[str] = "subscriber.registered"
+    VERSION: ClassVar[int] = 1
+    STREAM: ClassVar[str] = "subscribers"
+
+    name: str
+    purpose: str
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class SubscriberRevoked(Event):
+    """It may open these categories no more."""
+
+    TYPE: ClassVar[str] = "subscriber.revoked"
+    VERSION: ClassVar[int] = 1
+    STREAM: ClassVar[str] = "subscribers"
+
+    categories: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
 class TicketAssigned(Event):
     """The team that has it, and the member who works on it; no member: it waits in the team's queue."""
 
@@ -1066,6 +1113,91 @@ class TicketResumed(Event):
     subject_id: UUID
 
 
+@dataclass(frozen=True, kw_only=True, repr=False)
+class WebhookChanged(Event):
+    """Where and what is sent from now on: all of it."""
+
+    TYPE: ClassVar[str] = "webhook.changed"
+    VERSION: ClassVar[int] = 1
+    STREAM: ClassVar[str] = "webhooks"
+
+    url: str
+    types: tuple[str, ...]
+    description: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class WebhookParked(Event):
+    """Nothing more is sent until somebody resumes it. Nothing is lost: it goes on where it stopped."""
+
+    TYPE: ClassVar[str] = "webhook.parked"
+    VERSION: ClassVar[int] = 1
+    STREAM: ClassVar[str] = "webhooks"
+
+    cause: str
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class WebhookRegistered(Event):
+    """Events of these types are sent there; of all types, where none is named.
+
+    `types` holds types such as `lead.won`, or kinds of record such as `lead`. `after`: from the first event
+    after that position; none: from this one on.
+    """
+
+    TYPE: ClassVar[str] = "webhook.registered"
+    VERSION: ClassVar[int] = 1
+    STREAM: ClassVar[str] = "webhooks"
+
+    url: str
+    types: tuple[str, ...]
+    description: str | None = None
+    after: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class WebhookRemoved(Event):
+    """Nothing is sent there any more."""
+
+    TYPE: ClassVar[str] = "webhook.removed"
+    VERSION: ClassVar[int] = 1
+    STREAM: ClassVar[str] = "webhooks"
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class WebhookReplayed(Event):
+    """Everything after this position is sent again."""
+
+    TYPE: ClassVar[str] = "webhook.replayed"
+    VERSION: ClassVar[int] = 1
+    STREAM: ClassVar[str] = "webhooks"
+
+    after: int
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class WebhookResumed(Event):
+    """It is sent to again: from where it stopped, or from the first event after a position."""
+
+    TYPE: ClassVar[str] = "webhook.resumed"
+    VERSION: ClassVar[int] = 1
+    STREAM: ClassVar[str] = "webhooks"
+
+    after: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class WebhookSecretRotated(Event):
+    """The secret of this number signs from now on; the one before it signs beside it until then."""
+
+    TYPE: ClassVar[str] = "webhook.secret_rotated"
+    VERSION: ClassVar[int] = 1
+    STREAM: ClassVar[str] = "webhooks"
+
+    number: int
+    previous_until: datetime
+
+
 EVENTS: Mapping[str, type[Event]] = MappingProxyType(
     {
         it.TYPE: it
@@ -1134,6 +1266,10 @@ EVENTS: Mapping[str, type[Event]] = MappingProxyType(
             RetentionSet,
             RetentionWithdrawn,
             SubjectErased,
+            SubscriberEnded,
+            SubscriberGranted,
+            SubscriberRegistered,
+            SubscriberRevoked,
             TicketAssigned,
             TicketClosed,
             TicketEscalated,
@@ -1147,6 +1283,13 @@ EVENTS: Mapping[str, type[Event]] = MappingProxyType(
             TicketReplySent,
             TicketResolved,
             TicketResumed,
+            WebhookChanged,
+            WebhookParked,
+            WebhookRegistered,
+            WebhookRemoved,
+            WebhookReplayed,
+            WebhookResumed,
+            WebhookSecretRotated,
         )
     }
 )
