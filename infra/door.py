@@ -8,13 +8,16 @@ from functools import partial
 from infra import status
 from infra.auditing import bundling_of
 from infra.bootstrap import System
+from infra.contracts.contracts import Contracts
 from infra.history.manifests import Manifests
 from infra.history.replay import Replays
 from infra.http.dependencies import Dependencies
 from infra.http.shelf import Shelf
+from infra.kafka.record import STREAMS
 from infra.postgres.reports import PostgresReports
 from infra.search import NameIndex
 from infra.supervision import supervise
+from infra.tide import Tide
 from infra.timeline import Histories, Timeline
 
 
@@ -25,6 +28,8 @@ async def door_of(system: System, stop: asyncio.Event) -> AsyncIterator[Dependen
     names = NameIndex(system.reader, system.mapper, system.unsealer, system.ring)
     histories = Histories(system.reader, system.mapper, system.snapshots)
     following = asyncio.create_task(supervise("names", lambda: names.run(stop), stop), name="names")
+    tide = Tide(system.reader)
+    ebbing = asyncio.create_task(_close_at(stop, tide), name="tide closes")
     guarding = asyncio.create_task(supervise("ledger", lambda: system.guard.run(stop), stop), name="ledger")
     try:
         yield Dependencies(
@@ -43,8 +48,11 @@ async def door_of(system: System, stop: asyncio.Event) -> AsyncIterator[Dependen
             retentions=system.retentions,
             retention=system.retention,
             holds=system.holds,
+            subscribers=system.subscribers,
+            unsealing=system.unsealing,
             store=system.store,
             reader=system.reader,
+            tide=tide,
             views=system.views,
             histories=histories,
             timeline=Timeline(histories, system.views.timeline, system.unsealer, system.ring),
@@ -72,4 +80,12 @@ async def door_of(system: System, stop: asyncio.Event) -> AsyncIterator[Dependen
     finally:
         following.cancel()
         guarding.cancel()
-        await asyncio.gather(following, guarding, return_exceptions=True)
+        ebbing.cancel()
+        tide.close()
+        await asyncio.gather(following, guarding, ebbing, return_exceptions=True)
+
+
+async def _close_at(stop: asyncio.Event, tide: Tide) -> None:
+    """Who follows the feed is let go before the server waits for its answers to end."""
+    await stop.wait()
+    tide.close()

@@ -24,12 +24,14 @@ class Authenticator:
     clock: Clock
     _remembered: dict[bytes, tuple[Token, datetime]] = field(default_factory=dict)
 
-    async def identify(self, token: str) -> Token | None:
-        """The token, where it is known and still valid."""
+    async def identify(
+        self, token: str, *, age_seconds_max: float = REMEMBERED_SECONDS_MAX
+    ) -> Token | None:
+        """The token, where it is known and still valid. What is remembered for longer is asked for anew."""
         key = digest(token)
         now = self.clock.now()
         known, until = self._remembered.get(key, (None, now))
-        if known is None or now >= until:
+        if known is None or now >= until - timedelta(seconds=REMEMBERED_SECONDS_MAX - age_seconds_max):
             known = await self.tokens.find(key)
             if known is None:
                 return None

@@ -13,11 +13,13 @@ from infra.access import TokenStore
 from infra.accesslog import AccessLog
 from infra.audit.bundling import Bundling
 from infra.audit.tree import AuditTree
+from infra.contracts.contracts import Contracts
 from infra.dossier.gathering import Sources
 from infra.history.reports import ReportStore
 from infra.http.shelf import Shelf
 from infra.retention import RetentionRunner
 from infra.subjects import Subjects
+from infra.tide import Tide
 from projections.model import Project, Row
 from projections.timeline import EntryFilter, Order, Place
 from projections.views import Views
@@ -34,7 +36,9 @@ from services.ports import BlindIndex, Clock, EventStore, KeyRing, LogReader, Re
 from services.privacyrequests import PrivacyRequests
 from services.restrictions import Restrictions
 from services.retention import Retentions
+from services.subscribers import Subscribers
 from services.tickets import Tickets
+from services.unsealing import Unsealing
 
 R = TypeVar("R", bound=Row)
 
@@ -165,8 +169,11 @@ class Dependencies:
     retentions: Retentions
     retention: RetentionRunner
     holds: Holds
+    subscribers: Subscribers
+    unsealing: Unsealing
     store: EventStore
     reader: LogReader
+    tide: Tide
     views: Views
     histories: Histories
     timeline: Timeline
@@ -188,6 +195,7 @@ class Dependencies:
     ledger_fault: Callable[[], str | None]
     certificates: Certificates
     accesses: AccessLog
+    contracts: Contracts
     unusual: UnusualAccesses
     shelf: Shelf
     patience_seconds: float = 5.0
