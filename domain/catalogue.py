@@ -17,6 +17,7 @@ import domain.member.events
 import domain.privacyrequest.events
 import domain.restriction.events
 import domain.retention.events
+import domain.subscriber.events
 import domain.ticket.events
 import domain.webhook.events
 from domain.model import Created, DataSubjectId, Event, PersonalData, PublicData
@@ -72,6 +73,7 @@ AGGREGATES: Mapping[str, tuple[type[Event], ...]] = MappingProxyType(
         "consent": tuple(events_in(domain.consent.events)),
         "activity": tuple(events_in(domain.activity.events)),
         "retention": tuple(events_in(domain.retention.events)),
+        "subscriber": tuple(events_in(domain.subscriber.events)),
         "webhook": tuple(events_in(domain.webhook.events)),
     }
 )

@@ -21,6 +21,7 @@ from infra.eventstore.erasurejournal import PostgresErasureJournal
 from infra.eventstore.lastevents import PostgresLastEvents
 from infra.eventstore.mapper import EventMapper
 from infra.eventstore.reader import FencedReader
+from infra.eventstore.sealedvalues import PostgresSealedValues
 from infra.eventstore.store import PostgresEventStore
 from infra.eventstore.unsealer import BoxUnsealer
 from infra.history import changes
@@ -50,6 +51,7 @@ from infra.retention import RetentionRunner
 from infra.rotation import Rotation
 from infra.settings import Settings
 from infra.subjects import Subjects
+from infra.subscribertokens import ScopedSubscriberTokens
 from infra.timeline import Histories
 from services.activities import Activities
 from services.application import Application
@@ -67,7 +69,9 @@ from services.privacyrequests import PrivacyRequests
 from services.reactions import Reactions
 from services.restrictions import Restrictions
 from services.retention import Retentions
+from services.subscribers import Subscribers
 from services.tickets import Tickets
+from services.unsealing import Unsealing
 
 log = structlog.get_logger(__name__)
 
@@ -115,6 +119,8 @@ class System:
     retentions: Retentions
     retention: RetentionRunner
     holds: Holds
+    subscribers: Subscribers
+    unsealing: Unsealing
     ledger: KeptLedger
     guard: LedgerGuard
     shelf: Shelf
@@ -234,6 +240,8 @@ def _compose(
     )
     application = Application(store, clock, lawfulness)
     subjects = Subjects(ring, views.timeline, views.directory)
+    tokens = PostgresTokenStore(pool, clock)
+    subscribers = Subscribers(application, tokens=ScopedSubscriberTokens(tokens))
     segments = PostgresSegments(pool)
     snapshots = Snapshots(segments, reader, mapper, TABLES)
     erasures = Erasures(
@@ -294,6 +302,15 @@ def _compose(
         retention=RetentionRunner(PostgresHoldings(pool), views, reader, ring, erasures, clock),
         restrictions=Restrictions(application, marks=ring, ring=ring, subjects=subjects),
         holds=Holds(application, marks=ring, ring=ring, subjects=subjects),
+        subscribers=subscribers,
+        unsealing=Unsealing(
+            subscribers,
+            sealed=PostgresSealedValues(reader, mapper),
+            unsealer=unsealer,
+            ring=ring,
+            lawfulness=lawfulness,
+            clock=clock,
+        ),
         exports=Exports(application),
         subjects=subjects,
         reactions=Reactions(application, unsealer),
@@ -301,7 +318,7 @@ def _compose(
         view_store=PostgresViewStore(pool, unsealer, blind),
         snapshots=snapshots,
         segmenter=Segmenter(segments, snapshots, reader, mapper, PostgresCheckpoints(pool)),
-        tokens=PostgresTokenStore(pool, clock),
+        tokens=tokens,
         watch=AccessWatch(pool),
         accesses=AccessLog(
             PostgresAccesses(pool, lane), before_answer=settings.access_durable == "before_answer"

@@ -7,6 +7,7 @@ from projections.directory import Directory
 from projections.pipeline import Pipeline
 from projections.privacy import PrivacyRequests
 from projections.rights import Rights
+from projections.subscribers import Subscribers
 from projections.tickets import Tickets
 from projections.timeline import TimelineIndex
 
@@ -25,6 +26,9 @@ class Views(Protocol):
 
     @property
     def rights(self) -> Rights: ...
+
+    @property
+    def subscribers(self) -> Subscribers: ...
 
     @property
     def tickets(self) -> Tickets: ...

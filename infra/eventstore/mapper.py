@@ -175,6 +175,11 @@ class EventMapper(Mapper[UUID]):
                 f"{stored_event.originator_version} is not in the stored form"
             ) from error
 
+    def handles(self, stored_event: StoredEvent) -> Mapping[str, Sealed]:
+        """The event's personal values in their boxes, by the names they were stored under; its reason, too."""
+        state = self.transcoder.decode(stored_event.state)
+        return _handles(stored_event, _uuid(state["id"]), state["sealed"])
+
     def to_decide_on(self, stored_events: Iterable[StoredEvent]) -> list[Event]:
         """An aggregate's events. Raises `Unavailable` where a later release wrote one of them."""
         events = [self.to_domain_event(stored).event for stored in stored_events]

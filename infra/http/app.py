@@ -27,9 +27,11 @@ from infra.http import (
     rights,
     staff,
     subjects,
+    subscribers,
     tickets,
     timelines,
     tokens,
+    unsealing,
 )
 from infra.http.auth import Authenticator
 from infra.http.commands import Applied
@@ -63,6 +65,8 @@ ROUTERS: Final = (
     retention.router,
     register.router,
     staff.router,
+    subscribers.router,
+    unsealing.router,
     analytics.router,
     accesses.router,
     feed.router,

@@ -31,6 +31,8 @@ from services.ports import (
     Unavailable,
     VersionConflict,
 )
+from services.subscribers import NotASubscriber
+from services.unsealing import PositionNotReached
 
 MEDIA_TYPE: Final = "application/problem+json"
 RETRY_SECONDS: Final = 1
@@ -143,6 +145,8 @@ STATUSES: Final[Mapping[type[Exception], int]] = {
     NotInTree: 404,
     NotInTreeYet: 503,
     UnknownPurpose: 422,
+    NotASubscriber: 403,
+    PositionNotReached: 404,
     DomainError: 409,
     Unavailable: 503,
 }

@@ -221,7 +221,7 @@ def _add_timeline(kind: str) -> None:
     )
 
 
-for _kind in ("customer", "lead", "ticket", "member"):
+for _kind in ("customer", "lead", "ticket", "member", "subscriber"):
     _add_timeline(_kind)
 
 

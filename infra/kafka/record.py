@@ -31,6 +31,7 @@ STREAMS = {
     "restriction": "restrictions",
     "retention": "retention",
     "subject": "erasures",
+    "subscriber": "subscribers",
     "ticket": "tickets",
     "webhook": "webhooks",
 }

@@ -17,7 +17,8 @@ from domain.model import Category, Sealed
 from domain.values import Money, Priority, Stage, TicketStatus
 from infra.memory.privacy import MemoryPrivacyRequests
 from infra.memory.rights import MemoryRights
-from projections import directory, pipeline, privacy, rights, tickets
+from infra.memory.subscribers import MemorySubscribers
+from projections import directory, pipeline, privacy, rights, subscribers, tickets
 from projections.analytics import (
     BacklogPoint,
     CycleTime,
@@ -83,6 +84,7 @@ class MemoryViews:
         self.pipeline = MemoryPipeline(self)
         self.privacy = MemoryPrivacyRequests()
         self.rights = MemoryRights()
+        self.subscribers = MemorySubscribers(self.rows_of_directory)
         self.tickets = MemoryTickets(self)
         self.analytics = MemoryAnalytics(self)
         self.timeline = MemoryTimelineIndex(self)
@@ -97,6 +99,7 @@ class MemoryViews:
             tickets.project(self.rows_of_tickets, recorded)
             privacy.project(self.privacy.rows, recorded)
             rights.project(self.rights.rows, recorded)
+            subscribers.project(self.subscribers.rows, recorded)
             self.rows_of_timeline.setdefault(recorded.position, entry(recorded))
             await self._index(recorded)
         async with self._moved:

@@ -25,6 +25,7 @@ from domain.member.aggregate import Joining, Member
 from domain.model import Aggregate, Category, DomainError, Event, happening_at
 from domain.restriction.aggregate import Restriction
 from domain.retention.aggregate import Retention
+from domain.subscriber.aggregate import Subscriber
 from domain.ticket.aggregate import Opening, Ticket
 from domain.ticket.events import (
     TicketClosed,
@@ -519,6 +520,42 @@ class WebhookMachine(Machine):
         assert numbers == list(range(2, len(numbers) + 2))
 
 
+class SubscriberMachine(Machine):
+    kind: ClassVar[type[Aggregate]] = Subscriber
+    first: ClassVar[str] = "register_first"
+    facts: ClassVar[Strategies] = {"name": st.just("mirror"), "purpose": st.sampled_from(["a", "b"])}
+    commands: ClassVar[dict[str, Strategies]] = {
+        "register": {},
+        "grant": {
+            "categories": st.sets(st.sampled_from(Category)),
+            "purpose": st.none() | st.sampled_from(["a", "b", ""]),
+        },
+        "revoke": {"categories": st.sets(st.sampled_from(Category))},
+        "end": {},
+    }
+
+    @invariant()
+    def it_may_open_what_was_granted_last_and_not_revoked_since(self) -> None:
+        open_now: dict[Category, str] = {}
+        for event in self.events:
+            match said(event):
+                case "subscriber.granted", says:
+                    new = dict.fromkeys(says["categories"], says["purpose"])
+                    assert new
+                    assert not new.items() & open_now.items(), "granted twice"
+                    open_now |= new
+                case "subscriber.revoked", says:
+                    assert set(says["categories"]) <= open_now.keys(), "revoked, and was not granted"
+                    open_now = {it: open_now[it] for it in open_now if it not in says["categories"]}
+                case "subscriber.ended", _:
+                    open_now = {}
+        assert not self.events or self.live.grants == open_now
+
+    @invariant()
+    def nothing_happens_after_it_ended(self) -> None:
+        assert "subscriber.ended" not in [it.TOPIC for it in self.events][:-1]
+
+
 MACHINES = [
     CustomerMachine,
     OrganisationMachine,
@@ -532,6 +569,7 @@ MACHINES = [
     ActivityMachine,
     RetentionMachine,
     WebhookMachine,
+    SubscriberMachine,
 ]
 
 for it in MACHINES:
@@ -549,6 +587,7 @@ TestConsent = ConsentMachine.TestCase
 TestActivity = ActivityMachine.TestCase
 TestRetention = RetentionMachine.TestCase
 TestWebhook = WebhookMachine.TestCase
+TestSubscriber = SubscriberMachine.TestCase
 
 
 def arguments_of(method: Any) -> set[str]:

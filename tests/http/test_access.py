@@ -28,6 +28,7 @@ READS = """
 /v1/exports/{id} /v1/exports/{id}/manifest
 /v1/customers/{id}/diff /v1/leads/{id}/diff /v1/tickets/{id}/diff
 /v1/schemas/dossier.json
+/v1/subscribers/{id}/timeline
 /v1/pipeline /v1/analytics/funnel /v1/analytics/cycle_time /v1/analytics/win_rate
 /v1/analytics/ticket_times /v1/analytics/backlog /v1/events
 /v1/audit/key /v1/audit/checkpoint /v1/audit/checkpoints /v1/audit/checkpoints/{size}
@@ -61,12 +62,14 @@ COMPLIES = {
 RIGHTS_READ = """
 /v1/restrictions /v1/holds /v1/holds/{id} /v1/credentials
 /v1/retention /v1/retention/plan /v1/retention/{id} /v1/retention/{id}/history
+/v1/subscribers /v1/subscribers/{id}
 """
 RIGHTS_COMMANDED = """
 /v1/subjects/{id}/restriction /v1/subjects/{id}/restriction/lift
 /v1/holds /v1/holds/{id}/cover /v1/holds/{id}/release /v1/holds/{id}/lift
 /v1/activities /v1/activities/{id}/change /v1/activities/{id}/retire
 /v1/retention /v1/retention/{id}/withdraw
+/v1/subscribers /v1/subscribers/{id}/grant /v1/subscribers/{id}/revoke /v1/subscribers/{id}/end
 """
 
 NEEDED: dict[str, Scope] = {
@@ -97,6 +100,8 @@ NEEDED: dict[str, Scope] = {
     "GET /v1/erasures/{id}/certificate": Scope.COMPLY,
     **dict.fromkeys(COMPLIES, Scope.COMPLY),
     "POST /v1/audit/checkpoints/{size}/cosignatures": Scope.WRITE,
+    "POST /v1/unseal": Scope.SUBSCRIBE,
+    "POST /v1/subscribers/{id}/tokens": Scope.ADMIN,
     "POST /v1/tokens": Scope.ADMIN,
     "GET /v1/tokens": Scope.ADMIN,
     "DELETE /v1/tokens/{id}": Scope.ADMIN,

@@ -9,12 +9,13 @@ from psycopg import AsyncConnection, sql
 
 from infra.postgres.views.codec import RowCodec, codec
 from infra.postgres.views.columns import unnested
-from projections import directory, pipeline, privacy, rights, tickets
+from projections import directory, pipeline, privacy, rights, subscribers, tickets
 from projections.directory import CustomerRow, ErasureRow, MemberRow
 from projections.model import Recorded, Row
 from projections.pipeline import LeadRow
 from projections.privacy import PrivacyRequestRow
 from projections.rights import ActivityRow, ConsentRow, HoldRow, RestrictionRow, RetentionRow, StaffRow
+from projections.subscribers import SubscriberRow
 from projections.tickets import TicketRow
 
 R = TypeVar("R", bound=Row)
@@ -57,7 +58,11 @@ POLICIES = Table("rights", "policies", "retention", RetentionRow, rights.project
 
 STAFF = Table("rights", "staff", "member", StaffRow, rights.project)
 
-RIGHTS: tuple[Table[Any], ...] = (RESTRICTIONS, HOLDS, CONSENTS, ACTIVITIES, POLICIES, STAFF)
+SUBSCRIBERS = Table("rights", "subscribers", "subscriber", SubscriberRow, subscribers.project)
+
+RIGHTS: tuple[Table[Any], ...] = (
+    RESTRICTIONS, HOLDS, CONSENTS, ACTIVITIES, POLICIES, STAFF, SUBSCRIBERS
+)  # fmt: skip
 TABLES: tuple[Table[Any], ...] = (
     CUSTOMERS, MEMBERS, ERASURES, LEADS, TICKETS, PRIVACY_REQUESTS, *RIGHTS
 )  # fmt: skip

@@ -11,6 +11,7 @@ from infra.postgres.views.pipeline import PostgresPipeline
 from infra.postgres.views.privacy import PostgresPrivacyRequests
 from infra.postgres.views.query import fetch
 from infra.postgres.views.rights import PostgresRights
+from infra.postgres.views.subscribers import PostgresSubscribers
 from infra.postgres.views.tables import VIEWS
 from infra.postgres.views.tickets import PostgresTickets
 from infra.postgres.views.timeline import PostgresTimelineIndex
@@ -29,6 +30,7 @@ class PostgresViews:
         self.pipeline = PostgresPipeline(pool)
         self.privacy = PostgresPrivacyRequests(pool)
         self.rights = PostgresRights(pool)
+        self.subscribers = PostgresSubscribers(pool)
         self.tickets = PostgresTickets(pool)
         self.analytics = PostgresAnalytics(pool)
         self.timeline = PostgresTimelineIndex(pool)
