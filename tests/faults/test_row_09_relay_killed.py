@@ -18,7 +18,7 @@ from infra.kafka.broker import LocalBroker
 from tests.streams import Writers, assert_whole, fill, logged, published
 
 TORTURE = os.environ.get("LETHE_TORTURE") == "1"
-ROUNDS = 200 if TORTURE else 20
+ROUNDS = 200 if TORTURE else 8
 BACKLOG = 1_500 * ROUNDS
 TAKEOVER_SECONDS_MAX = 10
 

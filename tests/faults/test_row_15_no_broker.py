@@ -15,7 +15,7 @@ from infra.postgres.relay_lease import PostgresRelayLease
 from tests.streams import Writers, assert_whole, logged, published
 
 TORTURE = os.environ.get("LETHE_TORTURE") == "1"
-AWAY_SECONDS = 120 if TORTURE else 6
+AWAY_SECONDS = 120 if TORTURE else 3
 
 
 @pytest.mark.broker

@@ -26,7 +26,7 @@ from tests.audit.bundles import SIGNER, Log, members, write
 from tests.audit.world import verified, world
 
 TORTURE = os.environ.get("LETHE_TORTURE") == "1"
-FLIPS = 10_000 if TORTURE else 120
+FLIPS = 10_000 if TORTURE else 80
 MOVES = 550 if TORTURE else 22
 BUNDLE_FLIPS = 10_000 if TORTURE else 120
 SEED = random.randrange(2**32)
