@@ -9,10 +9,12 @@ from infra import status
 from infra.auditing import bundling_of
 from infra.bootstrap import System
 from infra.contracts.contracts import Contracts
+from infra.contracts.contracts import Contracts
 from infra.history.manifests import Manifests
 from infra.history.replay import Replays
 from infra.http.dependencies import Dependencies
 from infra.http.shelf import Shelf
+from infra.kafka.record import STREAMS
 from infra.kafka.record import STREAMS
 from infra.postgres.reports import PostgresReports
 from infra.search import NameIndex
@@ -74,6 +76,7 @@ async def door_of(system: System, stop: asyncio.Event) -> AsyncIterator[Dependen
             ledger_fault=lambda: system.guard.fault,
             certificates=system.certificates,
             accesses=system.accesses,
+            contracts=Contracts(STREAMS, system.settings.namespace),
             unusual=system.watch,
             shelf=Shelf(system.settings.key_cache_seconds),
         )

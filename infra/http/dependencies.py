@@ -14,6 +14,7 @@ from infra.accesslog import AccessLog
 from infra.audit.bundling import Bundling
 from infra.audit.tree import AuditTree
 from infra.contracts.contracts import Contracts
+from infra.contracts.contracts import Contracts
 from infra.dossier.gathering import Sources
 from infra.history.reports import ReportStore
 from infra.http.shelf import Shelf
@@ -195,6 +196,7 @@ class Dependencies:
     ledger_fault: Callable[[], str | None]
     certificates: Certificates
     accesses: AccessLog
+    contracts: Contracts
     contracts: Contracts
     unusual: UnusualAccesses
     shelf: Shelf

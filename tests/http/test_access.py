@@ -16,7 +16,14 @@ from infra.memory.tokens import MemoryTokenStore
 from tests.http.samples import person
 from tests.http.stack import Running
 
-OPEN = {"GET /healthz", "GET /readyz", "GET /metrics", "GET /v1/audit/verifier.py"}
+OPEN = {
+    "GET /healthz",
+    "GET /readyz",
+    "GET /metrics",
+    "GET /v1/audit/verifier.py",
+    "GET /v1/schemas",
+    "GET /v1/schemas/{type}/{version}",
+}
 
 READS = """
 /v1/customers /v1/customers/{id} /v1/customers/{id}/timeline
@@ -127,7 +134,8 @@ def ask(client: httpx.Client, operation: str, token: str | None) -> httpx.Respon
     method, path = operation.split(" ")
     headers = {} if token is None else {"Authorization": f"Bearer {token}"}
     body: dict[str, Any] = {"json": {}} if method == "POST" else {}
-    return client.request(method, path.format(id=uuid4(), size=1, level=0, number=0), headers=headers, **body)
+    place = path.format(id=uuid4(), size=1, level=0, number=0, type="lead.won", version=1)
+    return client.request(method, place, headers=headers, **body)
 
 
 def test_every_operation_stands_in_the_table(server: Running) -> None:
@@ -140,7 +148,7 @@ def test_every_operation_stands_in_the_table(server: Running) -> None:
 
 
 def test_nothing_is_served_that_the_document_leaves_out(anybody: httpx.Client, server: Running) -> None:
-    hidden = {"/openapi.json", "/docs", "/docs/oauth2-redirect"}
+    hidden = {"/openapi.json", "/asyncapi.json", "/docs", "/docs/oauth2-redirect"}
     served = {getattr(route, "path", None) for route in server.app.routes} - {None}
     assert served <= hidden | {it.split(" ")[1] for it in NEEDED.keys() | OPEN}
 
@@ -169,7 +177,7 @@ def test_another_scope_does_as_well(
 
 
 @pytest.mark.parametrize("operation", sorted(OPEN))
-def test_probes_and_the_verifier_need_no_token(anybody: httpx.Client, operation: str) -> None:
+def test_probes_the_verifier_and_the_contracts_need_no_token(anybody: httpx.Client, operation: str) -> None:
     assert ask(anybody, operation, None).status_code == 200
 
 
