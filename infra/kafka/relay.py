@@ -6,7 +6,6 @@ acknowledged, and may lag: at the start the end of each partition tells what wen
 
 import asyncio
 import random
-from collections import deque
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -14,11 +13,11 @@ import structlog
 from eventsourcing.persistence import Notification
 from kafka.errors import KafkaError
 
-from infra.kafka.publisher import ForeignStream, Publisher, Sent
+from infra.kafka.publisher import ForeignStream, Prepared, Publisher
 from services.ports import LogReader, Unavailable
 
 CHUNK_EVENTS_MAX = 1_000
-CHUNKS_UNSETTLED_MAX = 3
+CHUNK_BYTES_MAX = 4 * 1024 * 1024
 IDLE_SECONDS_MAX = 0.5
 STANDBY_SECONDS = 1.0
 CONFIRM_SECONDS = 1.0
@@ -40,6 +39,10 @@ class Lease(Protocol):
 
     async def confirm(self) -> None:
         """Make sure that it is still held."""
+        ...
+
+    def held(self) -> bool:
+        """Whether nobody else can have it at this very moment. From any thread."""
         ...
 
     async def checkpoint(self, place: str) -> int:
@@ -76,6 +79,7 @@ class Relay:
         self.chunk_events_max = chunk_events_max
         self.acknowledged = 0
         self.leading = False
+        self._chunk_events = chunk_events_max
         self._pause_seconds = BACKOFF_SECONDS_MIN
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -107,13 +111,19 @@ class Relay:
         return max(0, horizon - self.acknowledged)
 
     async def _lead(self, stop: asyncio.Event) -> None:
-        publisher = await asyncio.to_thread(
-            Publisher,
-            self.bootstrap_servers,
-            self.namespace,
-            delivery_seconds_max=self.delivery_seconds_max,
-        )
-        tasks: list[asyncio.Task[None]] = []
+        tasks = [asyncio.create_task(self._watch()), asyncio.create_task(self._publish(stop))]
+        try:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+        finally:
+            for task in tasks:
+                task.cancel()
+            # Before the lease goes: whoever takes it next should not find this one still publishing.
+            await asyncio.shield(asyncio.gather(*tasks, return_exceptions=True))
+
+    async def _publish(self, stop: asyncio.Event) -> None:
+        publisher = await self._open()
         try:
             self.acknowledged = await self.lease.checkpoint(publisher.place)
             if publisher.highest_seen > await self.reader.horizon():
@@ -122,20 +132,30 @@ class Relay:
                 )
             log.info("relay_leads", position=self.acknowledged)
             self.leading = True
-            tasks = [
-                asyncio.create_task(self._follow(publisher, stop)),
-                asyncio.create_task(self._watch()),
-            ]
-            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                task.result()
+            await self._follow(publisher, stop)
         finally:
             self.leading = False
-            # Before the lease goes: whoever takes it next must not find this one still publishing.
-            await asyncio.shield(asyncio.to_thread(publisher.halt))
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            publisher.halt()
+            await asyncio.to_thread(publisher.close)
+
+    async def _open(self) -> Publisher:
+        opening = asyncio.create_task(
+            asyncio.to_thread(
+                Publisher,
+                self.bootstrap_servers,
+                self.namespace,
+                delivery_seconds_max=self.delivery_seconds_max,
+                permitted=self.lease.held,
+            )
+        )
+        try:
+            return await asyncio.shield(opening)
+        except asyncio.CancelledError:
+            # A thread cannot be cancelled.
+            for publisher in await asyncio.gather(opening, return_exceptions=True):
+                if isinstance(publisher, Publisher):
+                    publisher.close()
+            raise
 
     async def _watch(self) -> None:
         while True:
@@ -143,36 +163,53 @@ class Relay:
             await asyncio.sleep(CONFIRM_SECONDS)
 
     async def _follow(self, publisher: Publisher, stop: asyncio.Event) -> None:
-        unsettled: deque[Sent] = deque()
+        sending: asyncio.Task[int] | None = None
         reading = self._read(self.acknowledged)
         try:
             while not stop.is_set():
-                chunk = await reading
-                if chunk:
-                    # Read on while this is being sent.
+                prepared = None
+                if chunk := await reading:
+                    # Read and prepare while the one before is being sent.
                     reading = self._read(chunk[-1].id)
-                    unsettled.append(await asyncio.to_thread(publisher.publish, chunk))
-                while len(unsettled) > CHUNKS_UNSETTLED_MAX or (unsettled and not chunk):
-                    await self._settle(publisher, unsettled.popleft())
+                    prepared = await asyncio.to_thread(publisher.prepare, chunk)
+                sent, sending = sending, None
+                position = await sent if sent is not None else None
+                if prepared is not None:
+                    sending = self._send(publisher, prepared)
+                if position is not None:
+                    await self._settle(publisher, position)
                 if not chunk:
                     await self.reader.wait(self.acknowledged, IDLE_SECONDS_MAX)
                     reading = self._read(self.acknowledged)
-            while unsettled:
-                await self._settle(publisher, unsettled.popleft())
+            if sending is not None:
+                await self._settle(publisher, await sending)
         finally:
-            reading.cancel()
-            await asyncio.gather(reading, return_exceptions=True)
+            under_way = [it for it in (reading, sending) if it is not None]
+            for task in under_way:
+                task.cancel()
+            await asyncio.gather(*under_way, return_exceptions=True)
 
     def _read(self, after: int) -> asyncio.Task[Sequence[Notification]]:
         async def read() -> Sequence[Notification]:
-            return await self.reader.read(after, self.chunk_events_max)
+            chunk = await self.reader.read(after, self._chunk_events)
+            # Large events, fewer of them: so much is held in memory three times over.
+            size = max(1, sum(len(it.state) for it in chunk))
+            fit = self._chunk_events * CHUNK_BYTES_MAX // size
+            self._chunk_events = max(1, min(self.chunk_events_max, 2 * self._chunk_events, fit))
+            return chunk
 
         return asyncio.create_task(read())
 
-    async def _settle(self, publisher: Publisher, sent: Sent) -> None:
-        await asyncio.to_thread(publisher.settle, sent)
-        await self.lease.advance(publisher.place, sent.position)
-        self.acknowledged = sent.position
+    def _send(self, publisher: Publisher, prepared: Prepared) -> asyncio.Task[int]:
+        async def send() -> int:
+            await asyncio.to_thread(publisher.send, prepared)
+            return prepared.position
+
+        return asyncio.create_task(send())
+
+    async def _settle(self, publisher: Publisher, position: int) -> None:
+        await self.lease.advance(publisher.place, position)
+        self.acknowledged = position
         self._pause_seconds = BACKOFF_SECONDS_MIN
 
 

@@ -26,7 +26,7 @@ from tests.streams import fill, logged
 
 EVENTS = int(os.environ.get("LETHE_BENCH_EVENTS", "30000"))
 ROUNDS = 5
-GOAL = 0.8
+GOAL = 0.9
 
 
 def main() -> None:

@@ -58,9 +58,9 @@ async def take(source: KafkaSource, count: int, *, limit: int = 500) -> list[Rec
 def publish(broker: LocalBroker, namespace: str, events: Sequence[Notification]) -> None:
     publisher = Publisher(broker.address, namespace)
     try:
-        publisher.settle(publisher.publish(events))
+        publisher.send(publisher.prepare(events))
     finally:
-        publisher.halt()
+        publisher.close()
 
 
 def positions(events: Sequence[Recorded]) -> list[int]:
