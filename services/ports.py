@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from uuid import UUID
 
 from eventsourcing.persistence import Notification
+from msgspec import Struct
 
 from domain.model import Category, DomainError, Erased, Event, Sealed
 
@@ -47,8 +48,7 @@ class CommandContext:
     ground: Ground | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Envelope:
+class Envelope(Struct, frozen=True, gc=False):
     """What is stored about an event beside its own fields. `reason` is clear only while it is written."""
 
     event_id: UUID
@@ -68,8 +68,7 @@ ENVELOPE_MAY_LACK = ("causation_id", "traceparent", "on_behalf_of", "purpose", "
 """What the stored envelope leaves out where there is nothing to say, in the order of writing."""
 
 
-@dataclass(frozen=True, slots=True)
-class Recorded:
+class Recorded(Struct, frozen=True, gc=False):
     """An event as the log has it. `position` orders all events; 0 while it is not yet stored."""
 
     event: Event

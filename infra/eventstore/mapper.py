@@ -22,7 +22,8 @@ from eventsourcing.persistence import (
     StoredEvent,
     Transcoder,
 )
-from pydantic import TypeAdapter
+from msgspec import DecodeError, Struct
+from msgspec.json import Decoder
 from uuid_utils.compat import uuid7
 
 from domain.catalogue import EVENTS, layout
@@ -44,7 +45,6 @@ from services.ports import (
 )
 
 REASON = "reason"
-_uuid = TypeAdapter(UUID).validate_python  # six times as fast as UUID()
 NO_KEYS: Mapping[KeyName, DataKey | Erased] = {}
 
 
@@ -60,6 +60,39 @@ class UnknownEvent(Event):
     @property
     def record_subject(self) -> UUID:
         return UUID(self.data["subject_id"]) if "subject_id" in self.data else self.originator_id
+
+
+class _Box(Struct, gc=False):
+    """A sealed box, as it is stored."""
+
+    subject: UUID
+    category: Category
+    key: str
+    fields: list[str]
+    box: str
+
+
+class _State(Struct):
+    """The stored form; what a later release adds to it is passed by."""
+
+    id: UUID
+    recorded_at: datetime
+    occurred_at: datetime
+    actor: str
+    correlation_id: UUID
+    command_id: UUID
+    version: int
+    data: dict[str, Any]
+    sealed: list[_Box]
+    causation_id: UUID | None = None
+    traceparent: str | None = None
+    on_behalf_of: str | None = None
+    purpose: str | None = None
+    ground: Ground | None = None
+
+
+# Read in one go into what it is made of: a third of the time that a dict and parsing its texts take.
+_state = Decoder(_State).decode
 
 
 class EventMapper(Mapper[UUID]):
@@ -160,25 +193,23 @@ class EventMapper(Mapper[UUID]):
         that are younger than they are. Raises `MapperDeserialisationError` where the form itself is broken.
         """
         try:
-            state = self.transcoder.decode(stored_event.state)
-            event_id = _uuid(state["id"])
-            handles = _handles(stored_event, event_id, state["sealed"])
+            state = _state(stored_event.state)
+            handles = _handles(stored_event, state) if state.sealed else {}
             reason = handles.pop(REASON, None)
             return Recorded(
                 _event(stored_event, state, handles),
-                _envelope(state, event_id, reason),
+                _envelope(state, reason),
                 stored_event.id if isinstance(stored_event, Notification) else 0,
             )
-        except (KeyError, TypeError, ValueError) as error:
+        except (DecodeError, KeyError, TypeError, ValueError) as error:
             raise MapperDeserialisationError(
                 f"{stored_event.topic} {stored_event.originator_id} version "
                 f"{stored_event.originator_version} is not in the stored form"
             ) from error
 
     def handles(self, stored_event: StoredEvent) -> Mapping[str, Sealed]:
-        """The event's personal values in their boxes, by the names they were stored under; its reason, too."""
-        state = self.transcoder.decode(stored_event.state)
-        return _handles(stored_event, _uuid(state["id"]), state["sealed"])
+        """The event's personal values in their boxes, by the names they were stored under, and its reason."""
+        return _handles(stored_event, _state(stored_event.state))
 
     def to_decide_on(self, stored_events: Iterable[StoredEvent]) -> list[Event]:
         """An aggregate's events. Raises `Unavailable` where a later release wrote one of them."""
@@ -248,55 +279,53 @@ def _clear(recorded: Recorded) -> dict[KeyName, dict[str, str]]:
     return boxes
 
 
-def _event(stored: StoredEvent, state: Mapping[str, Any], handles: Mapping[str, Sealed]) -> Event:
-    event_class, version = EVENTS.get(stored.topic), state["version"]
+def _event(stored: StoredEvent, state: _State, handles: Mapping[str, Sealed]) -> Event:
+    event_class, version = EVENTS.get(stored.topic), state.version
     fields: dict[str, Any] = {
         "originator_id": stored.originator_id,
         "originator_version": stored.originator_version,
-        "timestamp": datetime.fromisoformat(state["occurred_at"]),
+        "timestamp": state.occurred_at,
     }
     if event_class is None or version > event_class.class_version:
-        return _unknown(stored.topic)(data=state["data"], handles=dict(handles), **fields)
+        return _unknown(stored.topic)(data=state.data, handles=dict(handles), **fields)
     fields |= _plan(event_class).base
-    fields |= state["data"]
+    fields |= state.data
     fields |= handles
     for younger in range(version + 1, event_class.class_version + 1):
         getattr(event_class, f"upcast_v{younger - 1}_v{younger}")(fields)
     return event_class.model_validate(fields, extra="ignore", context=STORED)
 
 
-def _handles(stored: StoredEvent, event_id: UUID, boxes: list[dict[str, Any]]) -> dict[str, Sealed]:
+def _handles(stored: StoredEvent, state: _State) -> dict[str, Sealed]:
     originator_id = cast("UUID", stored.originator_id)
     return {
         field: Sealed(
-            subject,
-            category,
-            box["key"],
-            box["box"],
+            box.subject,
+            box.category,
+            box.key,
+            box.box,
             field,
             originator_id,
             stored.originator_version,
             stored.topic,
-            event_id,
+            state.id,
         )
-        for box in boxes
-        for subject, category in [(_uuid(box["subject"]), Category(box["category"]))]
-        for field in box["fields"]
+        for box in state.sealed
+        for field in box.fields
     }
 
 
-def _envelope(state: Mapping[str, Any], event_id: UUID, reason: Sealed | None) -> Envelope:
-    causation_id, ground = state.get("causation_id"), state.get("ground")
+def _envelope(state: _State, reason: Sealed | None) -> Envelope:
     return Envelope(
-        event_id=event_id,
-        recorded_at=datetime.fromisoformat(state["recorded_at"]),
-        actor=state["actor"],
-        correlation_id=_uuid(state["correlation_id"]),
-        causation_id=None if causation_id is None else _uuid(causation_id),
-        command_id=_uuid(state["command_id"]),
-        reason=reason,
-        traceparent=state.get("traceparent"),
-        on_behalf_of=state.get("on_behalf_of"),
-        purpose=state.get("purpose"),
-        ground=None if ground is None else Ground(ground),
+        state.id,
+        state.recorded_at,
+        state.actor,
+        state.correlation_id,
+        state.causation_id,
+        state.command_id,
+        reason,
+        state.traceparent,
+        state.on_behalf_of,
+        state.purpose,
+        state.ground,
     )

@@ -1,13 +1,13 @@
 """The stored form of events: what survives, what is left out, and what is refused."""
 
 import os
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
 from eventsourcing.persistence import MapperDeserialisationError, Notification, StoredEvent
+from msgspec.structs import replace
 
 from domain.catalogue import EVENTS, layout
 from domain.customer.events import ContactAdded, CustomerRegistered

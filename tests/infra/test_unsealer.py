@@ -1,11 +1,11 @@
 """Boxes opened for readers: once each, and four answers that are never confused."""
 
-from dataclasses import replace
 from time import perf_counter
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+from msgspec.structs import replace
 
 from domain.model import Category, Erased, Sealed
 from infra.eventstore.sealing import Place, seal
