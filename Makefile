@@ -19,11 +19,12 @@ help: ## This list
 
 setup: $(READY) ## The environment in .venv, from the lock
 
-$(READY): requirements.lock pyproject.toml
+$(READY): requirements.lock pyproject.toml infra/subscriber/pyproject.toml
 	@test -n "$(PYTHON)" || { echo "Lethe needs Python 3.11 or later with venv (apt-get install python3-venv)" >&2; exit 1; }
 	@test -x $(BIN)/python || "$(PYTHON)" -m venv .venv
 	$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements.lock
-	$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation --editable . \
+	  --editable infra/subscriber
 	@touch $@
 
 run: export LETHE_DATA ?= $(CURDIR)/.lethe
