@@ -15,6 +15,7 @@ from infra.backup.shelf import Shelf
 from infra.blindindex import HmacBlindIndex
 from infra.certificates import Around, Certificates
 from infra.clock import SystemClock
+from infra.deadletters import DeadLetters
 from infra.dossier.gathering import Sources
 from infra.eventstore.appender import Appender
 from infra.eventstore.erasurejournal import PostgresErasureJournal
@@ -46,6 +47,7 @@ from infra.postgres.views.holdings import PostgresHoldings
 from infra.postgres.views.store import PostgresViewStore
 from infra.postgres.views.tables import TABLES
 from infra.postgres.views.views import PostgresViews
+from infra.reacting import ReactionRunner
 from infra.registrations import ViewedRegistrations
 from infra.retention import RetentionRunner
 from infra.rotation import Rotation
@@ -130,6 +132,8 @@ class System:
     reactions: Reactions
     views: PostgresViews
     view_store: PostgresViewStore
+    reacting: ReactionRunner
+    dead_letters: DeadLetters
     snapshots: Snapshots
     segmenter: Segmenter
     tokens: PostgresTokenStore
@@ -258,6 +262,11 @@ def _compose(
         topics(settings.namespace) if settings.kafka is not None else (),
         [it.strip() for it in (settings.subscribers or "").split(",") if it.strip()],
     )
+    reactions = Reactions(application, unsealer)
+    restrictions = Restrictions(application, marks=ring, ring=ring, subjects=subjects)
+    holds = Holds(application, marks=ring, ring=ring, subjects=subjects)
+    view_store = PostgresViewStore(pool, unsealer, blind)
+    reacting = ReactionRunner(pool, reader, mapper, reactions, restrictions, holds, subscribers)
     system = System(
         settings=settings,
         database=database,
@@ -300,8 +309,8 @@ def _compose(
         consents=Consents(application, lawfulness=lawfulness, ring=ring, subjects=subjects),
         retentions=Retentions(application),
         retention=RetentionRunner(PostgresHoldings(pool), views, reader, ring, erasures, clock),
-        restrictions=Restrictions(application, marks=ring, ring=ring, subjects=subjects),
-        holds=Holds(application, marks=ring, ring=ring, subjects=subjects),
+        restrictions=restrictions,
+        holds=holds,
         subscribers=subscribers,
         unsealing=Unsealing(
             subscribers,
@@ -313,9 +322,11 @@ def _compose(
         ),
         exports=Exports(application),
         subjects=subjects,
-        reactions=Reactions(application, unsealer),
+        reactions=reactions,
         views=views,
-        view_store=PostgresViewStore(pool, unsealer, blind),
+        view_store=view_store,
+        reacting=reacting,
+        dead_letters=DeadLetters(pool, view_store, reader, mapper, [reacting]),
         snapshots=snapshots,
         segmenter=Segmenter(segments, snapshots, reader, mapper, PostgresCheckpoints(pool)),
         tokens=tokens,

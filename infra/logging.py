@@ -31,6 +31,7 @@ EVENT = re.compile(r"[a-z][a-z0-9_]{0,63}")
 # Values of these types are ids, numbers and times; personal values are always text.
 PLAIN = (bool, int, float, Decimal, UUID, datetime, date, timedelta, type(None))
 ROOT = Path(__file__).parents[1]
+OURS = ("domain/", "projections/", "services/", "infra/")
 
 
 def configure(level: str = "info", stream: TextIO | None = None) -> None:
@@ -120,6 +121,13 @@ def _located(error: BaseException) -> dict[str, Any]:
         names.append(type(cause).__qualname__)
         cause = cause.__cause__ or (None if cause.__suppress_context__ else cause.__context__)
     return {"error": ",".join(names), "trace": _places(error.__traceback__)}
+
+
+def place_of_error(error: BaseException) -> tuple[str, str]:
+    """What went wrong and where, as it may be kept: classes, and the last place in our own program."""
+    found = _located(error)
+    ours = [it for it in found["trace"] if it.startswith(OURS)] or found["trace"] or [""]
+    return found["error"], ours[-1]
 
 
 def _places(trace: TracebackType | None) -> list[str]:

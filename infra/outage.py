@@ -1,11 +1,15 @@
-"""How an unreachable database is answered: as `Unavailable`, by every adapter alike."""
+"""Whose fault a fault is: an unreachable database is answered as `Unavailable`, by every adapter alike."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from psycopg import OperationalError
+from psycopg import DataError, Error, IntegrityError, OperationalError
 
-from services.ports import Unavailable
+from infra.kek.keys import KekUnusable, KeyStoreUnfit
+from services.ports import Unavailable, VersionConflict
+
+SURROUNDINGS = (Unavailable, KekUnusable, KeyStoreUnfit, VersionConflict, OSError, MemoryError)
+"""What fails because of these succeeds once they are well, whatever it works on."""
 
 
 @contextmanager
@@ -18,3 +22,15 @@ def unavailable_on_outage() -> Iterator[None]:
         yield
     except OperationalError as error:
         raise Unavailable("the database cannot be reached just now") from error
+
+
+def is_of_event(error: Exception) -> bool:
+    """Whether the event that was worked on is to blame: the same will happen however often it is tried.
+
+    Not where the surroundings fail: a database or a key-encryption key that is away, a table that is gone.
+    A key that is lost, a box that does not open, a value that its column does not take, and whatever else a
+    program stumbles over, are the event's.
+    """
+    if isinstance(error, Error):
+        return isinstance(error, DataError | IntegrityError)
+    return not isinstance(error, SURROUNDINGS)

@@ -1,13 +1,12 @@
 """Keeps the views in step with the events: in batches, from the log itself or from Kafka."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import Any, Protocol, TypeVar
 
-from eventsourcing.persistence import StoredEvent
-
 from infra.postgres.database import Pool
+from infra.undecoded import Decoder, TolerantDecoder
 from services.ports import EventSource, LogReader, Recorded
 
 BATCH_EVENTS_MAX = 1_000
@@ -27,22 +26,22 @@ class ViewStore(Protocol):
         ...
 
     async def apply(self, batch: Sequence[Recorded], source: str) -> None:
-        """Move all views on, in one transaction. Events that come again change nothing."""
+        """Move all views on, in one transaction. Events that come again change nothing.
+
+        An event that cannot be digested does not raise: its record is parked.
+        """
         ...
 
 
-class Decoder(Protocol):
-    """Turns the stored form into events, personal fields sealed."""
-
-    def to_domain_event(self, stored_event: StoredEvent) -> Recorded: ...
-
-
 class LogSource:
-    """Implements `EventSource` over the log, from the first event above a position."""
+    """Implements `EventSource` over the log, from the first event above a position.
+
+    An event that cannot be read is handed out as `Undecoded`.
+    """
 
     def __init__(self, reader: LogReader, mapper: Decoder, after: int) -> None:
         self.reader = reader
-        self.mapper = mapper
+        self.mapper = TolerantDecoder(mapper)
         self.after = after
         self._ahead: asyncio.Task[Sequence[Recorded]] | None = None
 
@@ -102,7 +101,8 @@ class Projector:
     """Takes events from a source and moves the views on, until told to stop.
 
     Every failure ends the run, and with it the source: what was handed out and not applied must be handed
-    out again, so whoever runs it starts it anew (see `infra.supervision`).
+    out again, so whoever runs it starts it anew (see `infra.supervision`). At each start what was parked is
+    tried again (`retry`): this may be the release that mends it.
     """
 
     def __init__(
@@ -111,15 +111,19 @@ class Projector:
         store: ViewStore,
         *,
         name: str = LOG,
+        retry: Callable[[], Awaitable[object]] | None = None,
     ) -> None:
         self.open_source = open_source
         self.store = store
         self.name = name
+        self.retry = retry
 
     async def run(self, stop: asyncio.Event) -> None:
         """Project until `stop` is set; what has been taken from the source is finished first."""
         async with AsyncExitStack() as stack:
             source = await _unless(stop, stack.enter_async_context(self.open_source()))
+            if source is not None and self.retry is not None:
+                await self.retry()
             while source is not None and not stop.is_set():
                 batch = await source.next(limit=BATCH_EVENTS_MAX, timeout=WAIT_SECONDS)
                 if batch:

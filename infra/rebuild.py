@@ -14,9 +14,11 @@ from psycopg import AsyncConnection, sql
 
 from infra.outage import unavailable_on_outage
 from infra.postgres.database import Pool
-from infra.postgres.views.store import SWITCH_LOCK, PostgresViewStore, VersionGap
+from infra.postgres.views.letters import forget, succeed
+from infra.postgres.views.store import SWITCH_LOCK, PostgresViewStore
 from infra.postgres.views.tables import VIEWS
-from infra.projector import BATCH_EVENTS_MAX, KAFKA, LOG, Decoder, LogSource
+from infra.projector import BATCH_EVENTS_MAX, KAFKA, LOG, LogSource
+from infra.undecoded import Decoder, TolerantDecoder
 from services.ports import BlindIndex, LogReader, Recorded, Unsealer
 
 REBUILD_LOCK = 0x6C657468650003
@@ -57,7 +59,7 @@ class Rebuilder:
     ) -> None:
         self.pool = pool
         self.reader = reader
-        self.mapper = mapper
+        self.mapper = TolerantDecoder(mapper)
         self.unsealer = unsealer
         self.blind = blind
 
@@ -104,6 +106,7 @@ class Rebuilder:
                         sql.Identifier(f"{view}_next", table), sql.Identifier(view, table)
                     )
                 )
+            await forget(connection, f"{view}_next")
             await connection.execute(
                 "INSERT INTO views.tracking (view, source, position) VALUES (%s, %s, 0)", [view, NEXT]
             )
@@ -140,18 +143,15 @@ class Rebuilder:
             await connection.execute(
                 "DELETE FROM views.tracking WHERE view = %s AND source = %s", [view, NEXT]
             )
+            await succeed(connection, view, f"{view}_next")
         return RebuildReport(view, horizon, rows, live_hash, rebuilt_hash)
 
     async def _bring_live(self, connection: AsyncConnection[Any], view: str, horizon: int) -> None:
         """The live view as far as the rebuilt one: what the projector would do next, and then passes over."""
         source = LOG if await _tracked(connection, view, LOG) is not None else KAFKA
         shown = await _tracked(connection, view, LOG) if source == LOG else await _first_missing(connection)
-        try:
-            async with connection.transaction():
-                await self._bring(connection, self._store(view, ""), source, shown or 0, horizon)
-        except VersionGap:
-            # Its rows lack events that it ought to show. It stays as it is: its hash will tell.
-            return
+        # Where rows lack events that they ought to show, those stay as they are: the hash will tell.
+        await self._bring(connection, self._store(view, ""), source, shown or 0, horizon)
 
     async def _bring(
         self, connection: AsyncConnection[Any], store: PostgresViewStore, source: str, after: int, to: int
@@ -160,7 +160,7 @@ class Rebuilder:
             after = page[-1].id
             batch: Sequence[Recorded] = [self.mapper.to_domain_event(it) for it in page if it.id <= to]
             if batch:
-                await store.apply_within(connection, batch, source, await store.digests(batch))
+                await store.bring(connection, batch, source)
 
     async def _drop_old(self, view: str) -> None:
         async with self.pool.connection() as connection:

@@ -13,12 +13,12 @@ from infra.bootstrap import System
 from infra.postgres.accesswatch import pruning, watching
 from infra.postgres.relay_lease import PostgresRelayLease
 from infra.projector import KAFKA, Projector, following_log
-from infra.reacting import ReactionRunner
 from infra.reminding import attending
 from infra.rightsjobs import expiring, retaining
 from infra.rotation import rotating_every
 from infra.scheduling import Job, Scheduler
 from infra.supervision import repeat, supervise
+from infra.undecoded import TolerantDecoder
 from services.ports import EventSource
 
 if TYPE_CHECKING:
@@ -36,8 +36,14 @@ def projector_of(system: System) -> Projector:
         return Projector(
             lambda: following_log(system.pool, system.reader, system.mapper, system.view_store),
             system.view_store,
+            retry=system.dead_letters.retry_views,
         )
-    return Projector(lambda: following_kafka(system), system.view_store, name=KAFKA)
+    return Projector(
+        lambda: following_kafka(system),
+        system.view_store,
+        name=KAFKA,
+        retry=system.dead_letters.retry_views,
+    )
 
 
 @asynccontextmanager
@@ -49,7 +55,9 @@ async def following_kafka(system: System) -> AsyncIterator[EventSource]:
 
     assert system.settings.kafka is not None  # noqa: S101 - asked before
     namespace = system.settings.namespace
-    source = KafkaSource(system.settings.kafka, f"{namespace}.views", topics(namespace), system.mapper)
+    source = KafkaSource(
+        system.settings.kafka, f"{namespace}.views", topics(namespace), TolerantDecoder(system.mapper)
+    )
     try:
         yield source
     finally:
@@ -96,12 +104,9 @@ def relaying(system: System) -> dict[str, Work]:
 
 def project_and_react(system: System) -> dict[str, Work]:
     """What a projector process does."""
-    reactions = ReactionRunner(
-        system.pool, system.reader, system.mapper, system.reactions, system.restrictions, system.holds
-    )
     return {
         "projector": projector_of(system).run,
-        "reactions": reactions.run,
+        "reactions": system.reacting.run,
         "segments": lambda stop: repeat(SEGMENTS_EVERY_SECONDS, system.segmenter.advance, stop),
         "ledger": system.guard.run,
         "erasures": lambda stop: repeat(RESUME_EVERY_SECONDS, system.erasures.resume, stop),

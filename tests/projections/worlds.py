@@ -14,6 +14,7 @@ from uuid_utils.compat import uuid7
 from domain.erasure.aggregate import Erasure
 from domain.values import ErasureGround
 from infra.blindindex import HmacBlindIndex
+from infra.deadletters import DeadLetters
 from infra.eventstore.appender import Appender
 from infra.eventstore.mapper import EventMapper
 from infra.eventstore.reader import FencedReader
@@ -37,6 +38,7 @@ from infra.postgres.views.store import PostgresViewStore
 from infra.postgres.views.views import PostgresViews
 from infra.projector import KAFKA, LogSource, Projector, ViewStore, following_log
 from infra.timeline import PlaceReader
+from infra.undecoded import TolerantDecoder
 from projections.views import Views
 from services.application import Application
 from services.customers import Customers
@@ -139,6 +141,13 @@ class World:
         return (await self.unsealer.open([value]))[value]
 
 
+def dead_letters(world: World) -> DeadLetters:
+    """The parked records of the world's views."""
+    assert world.pool is not None
+    assert isinstance(world.store, PostgresViewStore)
+    return DeadLetters(world.pool, world.store, world.reader, world.mapper)
+
+
 def at(hours: float = 0, *, reason: str | None = None) -> CommandContext:
     """A command, so many hours after business opened."""
     return CommandContext(
@@ -193,7 +202,8 @@ async def kafka_world(url: str, broker: LocalBroker) -> AsyncIterator[World]:
 
         @asynccontextmanager
         async def source() -> AsyncIterator[EventSource]:
-            group = KafkaSource(broker.address, f"{namespace}.views", topics(namespace), world.mapper)
+            decoder = TolerantDecoder(world.mapper)
+            group = KafkaSource(broker.address, f"{namespace}.views", topics(namespace), decoder)
             try:
                 yield group
             finally:

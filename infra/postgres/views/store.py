@@ -1,25 +1,34 @@
-"""Moves all views on by a batch of events: rows, timeline, blind index and tracking in one transaction."""
+"""Moves all views on by a batch of events: rows, timeline, blind index and tracking in one transaction.
+
+Where an event cannot be digested, the batch is done again in parts, down to that event: its record is parked.
+"""
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Any, get_type_hints
+from typing import Any, Protocol, get_type_hints
 from uuid import UUID
 
+from eventsourcing.persistence import Notification
 from psycopg import AsyncConnection, sql
 
 from domain.erasure.events import SubjectErased
 from domain.model import Category, Sealed
-from infra.outage import unavailable_on_outage
+from infra.outage import is_of_event, unavailable_on_outage
 from infra.postgres.database import Pool
+from infra.postgres.views.apart import Apart, Given, Shower, report
 from infra.postgres.views.columns import column, unnested
+from infra.postgres.views.letters import Parked, parked, release, skips
 from infra.postgres.views.tables import TABLES, VIEWS, Table, by_aggregate, load_rows, save_rows
+from infra.undecoded import Decoder, Undecoded
 from projections.directory import ContactDetail, DirectoryRow, canonical, contact_details
-from projections.model import Row
+from projections.model import Row, advance
 from projections.timeline import Entry, entry, kind_of
-from services.ports import BlindIndex, Recorded, Unsealer
+from services.ports import BlindIndex, KeyLost, Recorded, Tampered, Unsealer
 
 SWITCH_LOCK = 0x6C657468650002
 """Shared by every batch; a rebuild takes it alone for the moment in which it switches views."""
+
+VERSION_MAX = 2**63 - 1
 
 ENTRY_COLUMNS = tuple(column(name, hint) for name, hint in get_type_hints(Entry).items())
 Detail = tuple[UUID, UUID, ContactDetail]
@@ -28,6 +37,14 @@ Detail = tuple[UUID, UUID, ContactDetail]
 
 class VersionGap(Exception):
     """A record's event came before an earlier one of the same record: the source broke its promise."""
+
+
+class RecordReader(Protocol):
+    """Reads records' events by their versions."""
+
+    async def between(self, ranges: Sequence[tuple[UUID, int, int]]) -> Sequence[Notification]:
+        """The events with versions above the first number up to the second, each record's in order."""
+        ...
 
 
 class PostgresViewStore:
@@ -65,12 +82,17 @@ class PostgresViewStore:
         return min(positions) if len(positions) == len(self.views) else 0
 
     async def apply(self, batch: Sequence[Recorded], source: str) -> None:
-        """Move the views on, all together. Raises `VersionGap` or `Unavailable`; then none has moved."""
-        digests = await self.digests(batch)
-        with unavailable_on_outage():
-            async with self.pool.connection() as connection, connection.transaction():
-                await connection.execute("SELECT pg_advisory_xact_lock_shared(%s)", [SWITCH_LOCK])
-                await self.apply_within(connection, batch, source, digests)
+        """Move the views on, all together. Raises `Unavailable`; then none has moved.
+
+        An event that a view cannot digest parks its record: that view shows the record as it was before, the
+        others and all other records move on. See `infra.deadletters`.
+        """
+        try:
+            return await self._apply_plainly(batch, source)
+        except Exception as error:
+            if not is_of_event(error):
+                raise
+        await self._apply_apart(batch, source)
 
     async def apply_within(
         self,
@@ -79,9 +101,121 @@ class PostgresViewStore:
         source: str,
         digests: Mapping[Sealed, bytes],
     ) -> None:
-        """The same, as part of the caller's transaction."""
+        """The same, as part of the caller's transaction; raises what cannot be digested."""
+        held = await parked(connection, self._names, {it.originator_id for it in batch})
+        await self._show(connection, self.views, batch, Given(digests, held=held))
+        await self._purge(connection, batch)
+        await self._track(connection, source, max(it.position for it in batch))
+
+    async def bring(self, connection: AsyncConnection[Any], batch: Sequence[Recorded], source: str) -> None:
+        """The same, as part of the caller's transaction; what cannot be digested is parked."""
+        try:
+            async with connection.transaction():
+                _raise_undecoded(batch)
+                return await self.apply_within(connection, batch, source, await self.digests(batch))
+        except Exception as error:
+            if not is_of_event(error):
+                raise
+        report(await self._bring_apart(connection, batch, source))
+
+    async def drain(self, view: str, ids: Collection[UUID], reader: RecordReader, mapper: Decoder) -> int:
+        """Show what was held back of these records, in order; how many of them wait no more.
+
+        A record with an event that still cannot be digested is parked at that one.
+        """
+        with unavailable_on_outage():
+            async with self.pool.connection() as connection, connection.transaction():
+                # No batch is under way, so what the log holds of the records now is all that was held back.
+                await connection.execute("SELECT pg_advisory_xact_lock(%s)", [SWITCH_LOCK])
+                released = await release(connection, view + self.suffix, ids)
+                stored = await reader.between([(id, 0, VERSION_MAX) for id in released])
+                events = [mapper.to_domain_event(it) for it in stored]
+                letters = await self._isolate(connection, view, events) if events else []
+        report(letters)
+        return len(released) - len(letters)
+
+    async def _apply_plainly(self, batch: Sequence[Recorded], source: str) -> None:
+        _raise_undecoded(batch)
+        digests = await self.digests(batch)
+        with unavailable_on_outage():
+            async with self.pool.connection() as connection, connection.transaction():
+                await connection.execute("SELECT pg_advisory_xact_lock_shared(%s)", [SWITCH_LOCK])
+                await self.apply_within(connection, batch, source, digests)
+
+    async def _apply_apart(self, batch: Sequence[Recorded], source: str) -> None:
+        with unavailable_on_outage():
+            async with self.pool.connection() as connection, connection.transaction():
+                await connection.execute("SELECT pg_advisory_xact_lock_shared(%s)", [SWITCH_LOCK])
+                letters = await self._bring_apart(connection, batch, source)
+        report(letters)
+
+    async def _bring_apart(
+        self, connection: AsyncConnection[Any], batch: Sequence[Recorded], source: str
+    ) -> list[Parked]:
+        """View by view: one stumbles over what does not concern another."""
+        held = await parked(connection, self._names, {it.originator_id for it in batch})
+        letters: list[Parked] = []
+        for view in self.views:
+            events = [it for it in batch if (view + self.suffix, it.originator_id) not in held]
+            if events:
+                letters += await self._isolate(connection, view, events)
+        await self._purge(connection, batch)
+        await self._track(connection, source, max(it.position for it in batch))
+        return letters
+
+    async def _isolate(
+        self, connection: AsyncConnection[Any], view: str, events: Sequence[Recorded]
+    ) -> list[Parked]:
+        """Show the events, and park those records of which one cannot be digested."""
+        faults = {it.position: it.error for it in events if isinstance(it, Undecoded)}
+        digests: Mapping[Sealed, bytes] = {}
+        if view == "directory":
+            digests, broken = await self._digests_apart([it for it in events if it.position not in faults])
+            faults |= broken
+        passed = await skips(connection, view + self.suffix, {it.originator_id for it in events})
+        if self.suffix:
+            passed |= await skips(connection, view, {it.originator_id for it in events})
+        given = Given(digests, faults=faults, passed=passed)
+        return await Apart(connection, view + self.suffix, given, self._shower(connection, view)).show(events)
+
+    def _shower(self, connection: AsyncConnection[Any], view: str) -> Shower:
+        async def show(events: Sequence[Recorded], given: Given) -> None:
+            await self._show(connection, [view], events, given)
+
+        async def pass_over(event: Recorded) -> None:
+            await self._pass_over(connection, view, event)
+
+        return Shower(show, pass_over)
+
+    async def _pass_over(self, connection: AsyncConnection[Any], view: str, recorded: Recorded) -> None:
+        """Move the record's rows past the event, and change nothing else of them."""
+        for table in self._tables.get(kind_of(recorded.event.TOPIC), ()):
+            if table.view == view:
+                rows = await load_rows(connection, table, [recorded.originator_id], suffix=self.suffix)
+                if (row := advance(rows, recorded)) is not None:
+                    await save_rows(connection, table, [row], suffix=self.suffix)
+
+    async def _show(
+        self,
+        connection: AsyncConnection[Any],
+        views: Collection[str],
+        batch: Sequence[Recorded],
+        given: Given,
+    ) -> None:
         for table, events in self._parted(batch).items():
-            await self._move(connection, table, events, digests)
+            if table.view in views:
+                shown = self._not_held(table.view, events, given)
+                await self._move(connection, table, shown, given)
+        if "timeline" in views:
+            await self._enter(connection, self._not_held("timeline", batch, given), given)
+
+    def _not_held(self, view: str, events: Sequence[Recorded], given: Given) -> Sequence[Recorded]:
+        if not given.held:
+            return events
+        return [it for it in events if (view + self.suffix, it.originator_id) not in given.held]
+
+    async def _purge(self, connection: AsyncConnection[Any], batch: Sequence[Recorded]) -> None:
+        """Take the erased out of the blind index, whether or not a view shows their erasure."""
         erased = [
             it.event.erased_subject_id
             for it in batch
@@ -91,9 +225,10 @@ class PostgresViewStore:
             await connection.execute(
                 sql.SQL("DELETE FROM {} WHERE subject_id = ANY (%s)").format(self._blind_index), [erased]
             )
-        if "timeline" in self.views:
-            await self._enter(connection, batch)
-        await self._track(connection, source, max(it.position for it in batch))
+
+    @property
+    def _names(self) -> list[str]:
+        return [view + self.suffix for view in self.views]
 
     def _parted(self, batch: Sequence[Recorded]) -> Mapping[Table[Any], list[Recorded]]:
         """The events by the tables that show them. In one order, as the locks are taken in it."""
@@ -107,8 +242,11 @@ class PostgresViewStore:
         connection: AsyncConnection[Any],
         table: Table[Any],
         events: Sequence[Recorded],
-        digests: Mapping[Sealed, bytes],
+        given: Given,
     ) -> None:
+        if not events:
+            return
+        given.check(events)
         ids = {recorded.originator_id for recorded in events}
         rows: dict[UUID, Row] = await load_rows(connection, table, ids, suffix=self.suffix)
         versions = {id: row.version for id, row in rows.items()}
@@ -123,19 +261,27 @@ class PostgresViewStore:
         if table.view == "directory":
             after = _findable(row for row in changed if row.id in written)
             before = {key: value for key, value in before.items() if key[0] in written}
-            await self._index(connection, before, after, digests)
+            await self._index(connection, before, after, given.digests)
 
     async def digests(self, batch: Sequence[Recorded]) -> Mapping[Sealed, bytes]:
         """The blind index digests of the contact details that the batch brings, erased ones left out."""
-        if "directory" not in self.views:
-            return {}
-        handles = {
-            handle: detail
-            for recorded in batch
-            if kind_of(recorded.event.TOPIC) in ("customer", "member")
-            for detail in ContactDetail
-            if isinstance(handle := getattr(recorded.event, detail, None), Sealed)
-        }
+        return await self._digested(_details(batch)) if "directory" in self.views else {}
+
+    async def _digests_apart(
+        self, batch: Sequence[Recorded]
+    ) -> tuple[Mapping[Sealed, bytes], dict[int, Exception]]:
+        """The same; and which events, by position, bring some that cannot be opened."""
+        try:
+            return await self._digested(_details(batch)), {}
+        except (KeyLost, Tampered) as error:
+            if len(batch) == 1:
+                return {}, {batch[0].position: error}
+        middle = len(batch) // 2
+        first, broken = await self._digests_apart(batch[:middle])
+        rest, broken_too = await self._digests_apart(batch[middle:])
+        return {**first, **rest}, broken | broken_too
+
+    async def _digested(self, handles: Mapping[Sealed, ContactDetail]) -> Mapping[Sealed, bytes]:
         opened = await self.unsealer.open(list(handles))
         return {
             handle: self.blind.digest(purpose(detail), canonical(detail, clear))
@@ -178,7 +324,10 @@ class PostgresViewStore:
                 ],
             )
 
-    async def _enter(self, connection: AsyncConnection[Any], batch: Sequence[Recorded]) -> None:
+    async def _enter(self, connection: AsyncConnection[Any], batch: Sequence[Recorded], given: Given) -> None:
+        if not batch:
+            return
+        given.check(batch)
         entries = [entry(recorded) for recorded in batch]
         literals = [it.literal([getattr(row, it.name) for row in entries]) for it in ENTRY_COLUMNS]
         await connection.execute(
@@ -201,6 +350,22 @@ class PostgresViewStore:
     @property
     def _blind_index(self) -> sql.Identifier:
         return sql.Identifier("directory" + self.suffix, "blind_index")
+
+
+def _details(batch: Sequence[Recorded]) -> dict[Sealed, ContactDetail]:
+    return {
+        handle: detail
+        for recorded in batch
+        if kind_of(recorded.event.TOPIC) in ("customer", "member")
+        for detail in ContactDetail
+        if isinstance(handle := getattr(recorded.event, detail, None), Sealed)
+    }
+
+
+def _raise_undecoded(batch: Sequence[Recorded]) -> None:
+    for recorded in batch:
+        if isinstance(recorded, Undecoded):
+            raise recorded.error
 
 
 def purpose(detail: ContactDetail) -> str:
