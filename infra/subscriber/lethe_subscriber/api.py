@@ -51,9 +51,9 @@ class Api:
         if answer.status_code == 429 or answer.status_code >= 500:
             raise Unreachable(f"{self.url} answers {answer.status_code}", _retry_after(answer))
         if answer.status_code in (401, 403):
-            raise NotAllowed(f"{method} {path}: {answer.status_code} {_why(answer)}")
+            raise NotAllowed(f"{method} {path}: {answer.status_code} {_why(answer)}", answer.status_code)
         if answer.is_error:
-            raise Refused(f"{method} {path}: {answer.status_code} {_why(answer)}")
+            raise Refused(f"{method} {path}: {answer.status_code} {_why(answer)}", answer.status_code)
         document: dict[str, Any] = answer.json()
         return document
 

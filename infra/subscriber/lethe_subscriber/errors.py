@@ -8,6 +8,10 @@ class SubscriberError(Exception):
 class Refused(SubscriberError):
     """The API will not answer this however often it is asked: no such thing, or not so."""
 
+    def __init__(self, detail: str, status: int | None = None) -> None:
+        super().__init__(detail)
+        self.status = status
+
 
 class NotAllowed(Refused):
     """The token is not valid, or lacks the scope."""

@@ -8,12 +8,14 @@ from typing import Any, Final
 from uuid import UUID
 
 from lethe_subscriber.api import Api
+from lethe_subscriber.errors import Refused, Unreachable
 from lethe_subscriber.received import Box, Received
 from lethe_subscriber.values import Erased, Personal, Withheld
 
 POSITIONS_MAX: Final = 200
 REMEMBERED_SECONDS_MAX: Final = 5.0
 REMEMBERED_EVENTS_MAX: Final = 1_000
+NOT_FOUND: Final = 404
 ERASED: Final = "subject.erased"
 
 
@@ -56,7 +58,12 @@ class Unsealer:
                 del self._remembered[position]
 
     def _ask(self, positions: Sequence[int], events: Mapping[int, Received]) -> None:
-        answer = self._api.post("/v1/unseal", {"positions": positions})
+        try:
+            answer = self._api.post("/v1/unseal", {"positions": positions})
+        except Refused as error:
+            if error.status == NOT_FOUND:
+                raise Unreachable("the server's log has not come that far yet") from None
+            raise
         items = {it["position"]: it for it in answer["items"]}
         until = time.monotonic() + REMEMBERED_SECONDS_MAX
         for position in positions:
