@@ -7,8 +7,9 @@ import re
 from collections.abc import Mapping
 from decimal import Decimal
 from enum import StrEnum
+from functools import lru_cache
 from types import MappingProxyType
-from typing import Annotated, Any, ClassVar, Self
+from typing import Annotated, Any, ClassVar, Self, cast
 
 import iso4217
 import phonenumbers
@@ -21,6 +22,7 @@ from pydantic import (
     Field,
     GetCoreSchemaHandler,
     GetJsonSchemaHandler,
+    ModelWrapValidatorHandler,
     ValidationInfo,
     ValidatorFunctionWrapHandler,
     WithJsonSchema,
@@ -164,6 +166,16 @@ class Money(BaseModel):
     ]
     currency: CurrencyCode
 
+    @model_validator(mode="wrap")
+    @classmethod
+    def _as_stored(cls, value: Any, handler: ModelWrapValidatorHandler[Self], info: ValidationInfo) -> Self:
+        """What is read from the log is mostly an amount of a currency that was read before."""
+        if info.context is STORED and type(value) is dict:
+            money = _stored_money(value.get("amount"), value.get("currency"))
+            if money is not None and cls is Money:
+                return cast("Self", money)
+        return handler(value)
+
     @model_validator(mode="after")
     def _in_decimals_of_currency(self, info: ValidationInfo) -> Self:
         if info.context is STORED:
@@ -176,6 +188,14 @@ class Money(BaseModel):
             raise ValueError(f"{self.currency} has {decimals} decimals")
         object.__setattr__(self, "amount", exact)
         return self
+
+
+@lru_cache(maxsize=16_384)
+def _stored_money(amount: Any, currency: Any) -> Money | None:
+    """None where it is not in the form in which money is written."""
+    if isinstance(amount, str) and isinstance(currency, str) and re.fullmatch(AMOUNT, amount):
+        return Money.model_construct(amount=Decimal(amount), currency=CurrencyCode(currency))
+    return None
 
 
 class CustomerKind(StrEnum):

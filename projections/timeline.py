@@ -11,6 +11,8 @@ from functools import cache
 from typing import Protocol
 from uuid import UUID
 
+from msgspec import Struct
+
 from domain.catalogue import EVENTS, layout
 from domain.erasure.events import ErasureRequested, SubjectErased
 from domain.export.events import ExportEvent
@@ -18,8 +20,7 @@ from domain.model import Event
 from projections.model import Recorded
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
+class Entry(Struct, frozen=True, gc=False):
     """One event, and whom it is about. Its content stays in the log."""
 
     position: int
@@ -131,18 +132,18 @@ def entry(recorded: Recorded) -> Entry:
     """What the timeline keeps of an event."""
     event, envelope = recorded.event, recorded.envelope
     return Entry(
-        position=recorded.position,
-        originator_id=event.originator_id,
-        version=event.originator_version,
-        topic=event.TOPIC,
-        occurred_at=event.timestamp,
-        recorded_at=envelope.recorded_at,
-        subjects=_subjects(event),
-        event_id=envelope.event_id,
-        actor=envelope.actor,
-        on_behalf_of=envelope.on_behalf_of,
-        correlation_id=envelope.correlation_id,
-        causation_id=envelope.causation_id,
+        recorded.position,
+        event.originator_id,
+        event.originator_version,
+        event.TOPIC,
+        event.timestamp,
+        envelope.recorded_at,
+        _subjects(event),
+        envelope.event_id,
+        envelope.actor,
+        envelope.on_behalf_of,
+        envelope.correlation_id,
+        envelope.causation_id,
     )
 
 

@@ -52,8 +52,16 @@ def _json(value: Any) -> str:
     return quoted(json.encode(value).decode())
 
 
-def _list(values: Sequence[Any]) -> str:
-    return quoted("{" + ",".join(quoted(str(it)) for it in values) + "}")
+def _uuid(id: UUID) -> str:
+    return f"{id.int:032x}"  # three times as fast as with its dashes
+
+
+def _words(values: Sequence[Any]) -> str:
+    return quoted("{" + ",".join([quoted(str(it)) for it in values]) + "}")
+
+
+def _uuids(values: Sequence[UUID]) -> str:
+    return '"{' + ",".join([_uuid(it) for it in values]) + '}"'
 
 
 def _boolean(value: bool) -> str:
@@ -61,7 +69,7 @@ def _boolean(value: bool) -> str:
 
 
 _PLAIN: dict[type, tuple[str, Write]] = {
-    UUID: ("uuid", str),
+    UUID: ("uuid", _uuid),
     int: ("bigint", str),
     bool: ("boolean", _boolean),
     str: ("text", quoted),
@@ -83,7 +91,7 @@ def column(name: str, hint: Any) -> Column:
         return Column(name, type_, type_, write)
     if get_origin(hint) in (list, tuple) and (element := get_args(hint)[0]) in _PLAIN:
         # Arrays of arrays would be taken for one of two dimensions.
-        return Column(name, _PLAIN[element][0] + "[]", "text", _list)
+        return Column(name, _PLAIN[element][0] + "[]", "text", _uuids if element is UUID else _words)
     return Column(name, "jsonb", "text", _json)
 
 

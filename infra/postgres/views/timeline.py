@@ -2,7 +2,6 @@
 
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import fields
 from typing import Any, Final
 from uuid import UUID
 
@@ -12,7 +11,7 @@ from infra.postgres.database import Pool
 from infra.postgres.views.query import Conditions, fetch, where_all
 from projections.timeline import Effect, Entry, EntryFilter, Order, Place, SubjectRecord, kind_of
 
-COLUMNS: Final = sql.SQL(", ").join(sql.Identifier(it.name) for it in fields(Entry))
+COLUMNS: Final = sql.SQL(", ").join(sql.Identifier(it) for it in Entry.__struct_fields__)
 MOMENTS: Final = {Order.RECORDED: sql.SQL("recorded_at"), Order.OCCURRED: sql.SQL("occurred_at")}
 
 
@@ -81,5 +80,5 @@ def _above(after: Place | None, order: Order) -> Conditions:
 
 
 def _entry(record: Sequence[Any]) -> Entry:
-    values = {it.name: value for it, value in zip(fields(Entry), record, strict=True)}
+    values = dict(zip(Entry.__struct_fields__, record, strict=True))
     return Entry(**values | {"subjects": tuple(values["subjects"])})
