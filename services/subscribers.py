@@ -7,7 +7,7 @@ from uuid import NAMESPACE_URL, UUID, uuid5
 
 from domain.model import Category
 from domain.subscriber.aggregate import Subscriber, SubscriberHasEnded
-from domain.subscriber.events import SubscriberEnded
+from domain.subscriber.events import SubscriberEnded, SubscriberRegistered
 from services.application import Application, Target, replay
 from services.lasting import begin_or_change
 from services.ports import CommandContext, Outcome, Recorded, RecordNotFound, Refused
@@ -93,6 +93,11 @@ class Subscribers:
             return await self._standing(id)
         except (RecordNotFound, SubscriberHasEnded):
             raise NotASubscriber(id) from None
+
+    async def name_of(self, id: UUID) -> str | None:
+        """The subscriber's name, also if it has ended; None for an id that is no subscriber's."""
+        events = (await self._application.store.load(id)).events
+        return events[0].name if events and isinstance(events[0], SubscriberRegistered) else None
 
     async def on(self, recorded: Recorded) -> None:
         """See `causes`."""

@@ -51,6 +51,7 @@ class AccessRecord(BaseModel):
 
     at: Moment
     actor: UUID = Field(description="The pseudonym of who saw it.")
+    subscriber: str | None = Field(description="The name of the subscriber that it was, if it was one.")
     token_id: UUID | None
     on_behalf_of: UUID | None
     operation: str = Field(examples=["read_customer"])
@@ -67,15 +68,17 @@ class AccessRecord(BaseModel):
     line: int = Field(description="Its place in that leaf.")
 
     @classmethod
-    def of(cls, kept: Kept) -> "AccessRecord":
-        fields = {name: getattr(kept.access, name) for name in cls.model_fields.keys() - {"batch", "line"}}
-        return cls.model_validate(fields | {"batch": kept.batch, "line": kept.line})
+    def of(cls, kept: Kept, subscriber: str | None) -> "AccessRecord":
+        place = {"batch": kept.batch, "line": kept.line, "subscriber": subscriber}
+        fields = {name: getattr(kept.access, name) for name in cls.model_fields.keys() - place.keys()}
+        return cls.model_validate(fields | place)
 
 
 async def _page(door: Dependencies, where: AccessFilter, query: AccessQuery) -> Page[AccessRecord]:
     kept = await door.accesses.store.find(where, limit=query.limit, before=query.before())
     last = cursor_of(kept[-1].batch << LINE_BITS | kept[-1].line) if len(kept) == query.limit else None
-    return Page(items=[AccessRecord.of(it) for it in kept], next=last)
+    names = await door.views.subscribers.names({it.access.actor for it in kept})
+    return Page(items=[AccessRecord.of(it, names.get(it.access.actor)) for it in kept], next=last)
 
 
 class UnusualQuery(Parameters):

@@ -73,6 +73,8 @@ Reader = Annotated[Token, Security(Allowed(Scope.READ))]
 Follower = Annotated[Token, Security(Allowed(Scope.SUBSCRIBE, Scope.READ))]
 """Who follows the feed: a subscriber, or anybody who may read."""
 Subscriber = Annotated[Token, Security(Allowed(Scope.SUBSCRIBE))]
+Acknowledger = Annotated[Token, Security(Allowed(Scope.SUBSCRIBE, Scope.WRITE))]
+"""A subscriber for itself, or who writes down what another system said."""
 Writer = Annotated[Token, Security(Allowed(Scope.WRITE))]
 Eraser = Annotated[Token, Security(Allowed(Scope.ERASE))]
 Comply = Annotated[Token, Security(Allowed(Scope.COMPLY))]

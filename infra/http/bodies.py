@@ -320,8 +320,9 @@ class EraseSubject(CommandBody):
 class AcknowledgeErasure(CommandBody):
     """Say, as a subscriber of the stream, that you have erased your own copies of the person's data."""
 
-    subscriber: str = Field(
+    subscriber: str | None = Field(
+        None,
         pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$",
-        description="The subscriber's name: a system's, never a person's.",
+        description="A system's name, never a person's; with a subscriber's own token its own, or absent.",
         examples=["newsletter"],
     )

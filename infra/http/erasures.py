@@ -6,13 +6,32 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Response
 from uuid_utils.compat import uuid7
 
+from infra.access import Scope
 from infra.http import bodies
 from infra.http.auth import Comply, Reader
-from infra.http.commands import CREATED, CREATING, Erasing, Verb, add_verbs, answer
+from infra.http.commands import (
+    APPLIED,
+    CHANGE_HEADERS,
+    CREATED,
+    CREATING,
+    Acknowledging,
+    Command,
+    Erasing,
+    RecordId,
+    answer,
+)
 from infra.http.dependencies import Door
-from infra.http.errors import READ_REFUSALS, NotFound, NotYetVisible, documented
+from infra.http.errors import (
+    COMMAND_REFUSALS,
+    READ_REFUSALS,
+    Malformed,
+    NotFound,
+    NotYetVisible,
+    documented,
+)
 from infra.http.reading import ReadQuery, wait_for
 from infra.http.records import ErasureRecord
+from services.subscribers import NotASubscriber
 
 NOTE: Final = "text/plain; charset=utf-8"
 router = APIRouter(tags=["erasures"])
@@ -75,8 +94,33 @@ async def read_certificate(id: UUID, door: Door, token: Comply) -> Response:
     return Response(note, media_type=NOTE)
 
 
-add_verbs(
-    router,
-    "/v1/erasures",
-    (Verb("acknowledge", bodies.AcknowledgeErasure, lambda door: door.erasures.acknowledge),),
+@router.post(
+    "/v1/erasures/{id}/acknowledge",
+    operation_id="erasures_acknowledge",
+    responses={200: APPLIED, **documented(*COMMAND_REFUSALS)},
+    response_class=Response,
+    response_model=None,
+    openapi_extra=CHANGE_HEADERS,
 )
+async def acknowledge_erasure(
+    id: RecordId, body: bodies.AcknowledgeErasure, command: Acknowledging
+) -> Response:
+    """Say, as a subscriber of the stream, that you have erased your own copies of the person's data.
+
+    It stands on the certificate, under the subscriber's name; until then it is named there as missing.
+    """
+    named = body.model_copy(update={"subscriber": await _subscriber(body, command)})
+    return await command.change(command.door.erasures.acknowledge, named, id)
+
+
+async def _subscriber(body: bodies.AcknowledgeErasure, command: Command) -> str:
+    """The subscriber's own name, whose token it is; else the one that is written down for another."""
+    own = await command.door.subscribers.name_of(command.token.actor_id)
+    if own is None and Scope.WRITE not in command.token.scopes:
+        raise NotASubscriber(command.token.actor_id)
+    name = body.subscriber or own
+    if name is None:
+        raise Malformed("Say which system it is.", field="subscriber", rule="missing")
+    if own is not None and name != own:
+        raise Malformed("A subscriber speaks for itself.", field="subscriber", rule="own_name")
+    return name

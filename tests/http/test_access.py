@@ -37,7 +37,7 @@ READS = """
 /v1/schemas/dossier.json
 /v1/subscribers/{id}/timeline
 /v1/pipeline /v1/analytics/funnel /v1/analytics/cycle_time /v1/analytics/win_rate
-/v1/analytics/ticket_times /v1/analytics/backlog /v1/events
+/v1/analytics/ticket_times /v1/analytics/backlog
 /v1/audit/key /v1/audit/checkpoint /v1/audit/checkpoints /v1/audit/checkpoints/{size}
 /v1/audit/inclusion /v1/audit/consistency /v1/audit/tiles/{level}/{number} /v1/audit/bundle
 """
@@ -103,18 +103,27 @@ NEEDED: dict[str, Scope] = {
         for verb in verbs.split()
     },
     "POST /v1/subjects/{id}/erasure": Scope.ERASE,
-    "POST /v1/erasures/{id}/acknowledge": Scope.WRITE,
+    "POST /v1/erasures/{id}/acknowledge": Scope.SUBSCRIBE,
     "GET /v1/erasures/{id}/certificate": Scope.COMPLY,
     **dict.fromkeys(COMPLIES, Scope.COMPLY),
     "POST /v1/audit/checkpoints/{size}/cosignatures": Scope.WRITE,
     "POST /v1/unseal": Scope.SUBSCRIBE,
+    "GET /v1/events": Scope.SUBSCRIBE,
     "POST /v1/subscribers/{id}/tokens": Scope.ADMIN,
     "POST /v1/tokens": Scope.ADMIN,
     "GET /v1/tokens": Scope.ADMIN,
+    "GET /v1/deadletters": Scope.ADMIN,
+    "GET /v1/deadletters/{id}": Scope.ADMIN,
+    "POST /v1/deadletters/retry": Scope.ADMIN,
+    "POST /v1/deadletters/{id}/retry": Scope.ADMIN,
+    "POST /v1/deadletters/{id}/skip": Scope.ADMIN,
     "DELETE /v1/tokens/{id}": Scope.ADMIN,
 }
 
-ENOUGH: dict[str, frozenset[Scope]] = {}
+ENOUGH: dict[str, frozenset[Scope]] = {
+    "GET /v1/events": frozenset({Scope.READ}),
+    "POST /v1/erasures/{id}/acknowledge": frozenset({Scope.WRITE}),
+}
 """Scopes that do as well, where one other than the needed one does."""
 
 

@@ -6,8 +6,10 @@ from uuid import UUID, uuid4
 import httpx
 import pytest
 
+from infra.access import Scope
 from tests.http.samples import organisation, person, ticket
 from tests.http.stack import Running
+from tests.http.subscribing import subscribing
 
 GROUND = {"ground": "consent_withdrawn"}
 
@@ -194,4 +196,22 @@ def test_a_subscriber_acknowledges_an_erasure(api: httpx.Client, created: Any, e
     query = {"at_least": first.json()["position"]}
     assert api.get(done["location"], params=query).json()["acknowledged_by"] == ["newsletter"]
     assert api.post(path, json={"subscriber": "Maya Brandt"}).status_code == 422
+    assert api.post(path, json={}).json()["errors"][0]["field"] == "subscriber"
     assert api.post(f"/v1/erasures/{uuid4()}/acknowledge", json={"subscriber": "x"}).status_code == 404
+
+
+def test_a_registered_subscriber_acknowledges_under_its_own_name_only(
+    server: Running, api: httpx.Client, created: Any, erase: Any
+) -> None:
+    done = erase(created("customers", person())["subject_id"])
+    path = f"{done['location']}/acknowledge"
+    with subscribing(api) as mirror, server.client(Scope.SUBSCRIBE) as nobody:
+        waiting = mirror.shown(done["position"])["unacknowledged"]
+        other = mirror.client.post(path, json={"subscriber": "shop"})
+        own = mirror.client.post(path, json={})
+        left = mirror.shown(own.json()["position"])["unacknowledged"]
+        stranger = nobody.post(path, json={"subscriber": mirror.name})
+    assert (own.status_code, other.status_code, stranger.status_code) == (200, 422, 403)
+    query = {"at_least": own.json()["position"]}
+    assert api.get(done["location"], params=query).json()["acknowledged_by"] == [mirror.name]
+    assert waiting == left == [], "it was registered after the erasure"
