@@ -44,6 +44,7 @@ from infra.postgres.migrate import DatabaseUnfit, check_namespace, migrate, need
 from infra.postgres.segments import PostgresCheckpoints, PostgresSegments
 from infra.postgres.tokens import PostgresTokenStore
 from infra.postgres.views.holdings import PostgresHoldings
+from infra.postgres.views.letterbox import PostgresLetters
 from infra.postgres.views.store import PostgresViewStore
 from infra.postgres.views.tables import TABLES
 from infra.postgres.views.views import PostgresViews
@@ -326,7 +327,7 @@ def _compose(
         views=views,
         view_store=view_store,
         reacting=reacting,
-        dead_letters=DeadLetters(pool, view_store, reader, mapper, [reacting]),
+        dead_letters=DeadLetters(PostgresLetters(pool), view_store, reader, mapper, [reacting]),
         snapshots=snapshots,
         segmenter=Segmenter(segments, snapshots, reader, mapper, PostgresCheckpoints(pool)),
         tokens=tokens,

@@ -7,49 +7,28 @@ a reason, and for good.
 """
 
 import re
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Protocol
 from uuid import UUID
 
-from psycopg.rows import class_row
+import structlog
+from eventsourcing.persistence import Notification
 
-from infra.outage import unavailable_on_outage
-from infra.postgres.database import Pool
-from infra.postgres.views.letters import skip, waiting
-from infra.postgres.views.store import PostgresViewStore, RecordReader
 from infra.undecoded import Decoder, TolerantDecoder
 
 DRAINED_AT_ONCE = 100
 """So many records are tried in one transaction; batches wait meanwhile."""
 FIRST = UUID(int=0)
+BEGINNING = (FIRST, "")
 REASON = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._/#:-]{2,99}")
 """A code, such as a change's number: it is kept in clear, so it must not say anything about a person."""
 
-Drain = Callable[[Collection[UUID]], Awaitable[int]]
-"""Tries records again; how many of them wait no more."""
-
-LETTERS = """
-SELECT view, originator_id AS record_id, version, position, topic, error, place, parked_at,
-       (SELECT count(*) FROM log.events AS it
-        WHERE it.originator_id = parked.originator_id AND it.originator_version > parked.version) AS held_back
-FROM views.dead_letters AS parked
-WHERE right(view, 5) <> '_next' AND (%(view)s::text IS NULL OR view = %(view)s)
-  AND (%(record)s::uuid IS NULL OR originator_id = %(record)s)
-  AND (view, originator_id) > (%(after_view)s, %(after)s::uuid)
-ORDER BY view, originator_id LIMIT %(limit)s
-"""
-SKIPPED = """
-SELECT view, originator_id AS record_id, version, position, topic, error, place, skipped_at, actor, reason
-FROM views.skipped WHERE originator_id = %(record)s ORDER BY view, version
-"""
-COUNTS = """
-SELECT view, count(*) FROM views.dead_letters WHERE right(view, 5) <> '_next' GROUP BY view ORDER BY view
-"""
+log = structlog.get_logger(__name__)
 
 
-class NoSuchLetter(Exception):
+class NoSuchLetter(LookupError):
     """No record of this id is parked there, at this event."""
 
 
@@ -96,6 +75,47 @@ class Retried:
     drained: int
 
 
+class Letters(Protocol):
+    """Keeps what is parked and what was skipped."""
+
+    async def letters(
+        self, *, view: str | None, record_id: UUID | None, after: tuple[UUID, str], limit: int
+    ) -> list[Letter]:
+        """In order of record and view, from the first above `after`."""
+        ...
+
+    async def skipped(self, record_id: UUID) -> list[Skip]: ...
+
+    async def counts(self) -> Mapping[str, int]: ...
+
+    async def waiting(self, view: str, record_id: UUID | None, *, after: UUID, limit: int) -> list[UUID]:
+        """Records that are parked from the view, in order of id, from the first above `after`."""
+        ...
+
+    async def skip(self, view: str, record_id: UUID, version: int, actor: str, reason: str) -> bool:
+        """False where the record is not parked there at this version."""
+        ...
+
+
+class RecordReader(Protocol):
+    """Reads records' events by their versions."""
+
+    async def between(self, ranges: Sequence[tuple[UUID, int, int]]) -> Sequence[Notification]:
+        """The events with versions above the first number up to the second, each record's in order."""
+        ...
+
+
+class ViewStore(Protocol):
+    """Shows in a view what was held back of records."""
+
+    @property
+    def views(self) -> Sequence[str]: ...
+
+    async def drain(self, view: str, ids: Collection[UUID], reader: RecordReader, mapper: Decoder) -> int:
+        """In order; how many of the records wait no more."""
+        ...
+
+
 class Follower(Protocol):
     """Follows the log beside the views, and may stumble, too."""
 
@@ -112,13 +132,13 @@ class DeadLetters:
 
     def __init__(
         self,
-        pool: Pool,
-        store: PostgresViewStore,
+        kept: Letters,
+        store: ViewStore,
         reader: RecordReader,
         mapper: Decoder,
         followers: Sequence[Follower] = (),
     ) -> None:
-        self.pool = pool
+        self.kept = kept
         self.store = store
         self.reader = reader
         self.mapper = TolerantDecoder(mapper)
@@ -129,29 +149,26 @@ class DeadLetters:
         *,
         view: str | None = None,
         record_id: UUID | None = None,
-        after: tuple[str, UUID] = ("", FIRST),
+        after: tuple[UUID, str] = BEGINNING,
         limit: int = 100,
     ) -> list[Letter]:
-        """What is parked, in order of view and record, from the first above `after`."""
-        asked = {"view": view, "record": record_id, "after_view": after[0], "after": after[1], "limit": limit}
-        return await self._ask(Letter, LETTERS, asked)
+        """What is parked, in order of record and view, from the first above `after`."""
+        return await self.kept.letters(view=view, record_id=record_id, after=after, limit=limit)
 
     async def skipped(self, record_id: UUID) -> list[Skip]:
         """The events of the record that views go on without."""
-        return await self._ask(Skip, SKIPPED, {"record": record_id})
+        return await self.kept.skipped(record_id)
 
     async def counts(self) -> Mapping[str, int]:
         """How many records are parked, by view; views without any are left out."""
-        with unavailable_on_outage():
-            async with self.pool.connection() as connection:
-                return dict(await (await connection.execute(COUNTS.encode())).fetchall())
+        return await self.kept.counts()
 
     async def retry(self, *, view: str | None = None, record_id: UUID | None = None) -> Retried:
         """Try again what is parked: all of it, that of a view, or that of a record."""
         tried = drained = 0
         for name in [*self.store.views, *self.followers] if view is None else [view]:
             after = FIRST
-            while ids := await self._waiting(name, after, record_id):
+            while ids := await self.kept.waiting(name, record_id, after=after, limit=DRAINED_AT_ONCE):
                 tried, after = tried + len(ids), ids[-1]
                 drained += await self._drain(name, ids)
                 if record_id is not None:
@@ -170,16 +187,10 @@ class DeadLetters:
         """
         if not REASON.fullmatch(reason):
             raise BadReason(BadReason.__doc__)
-        with unavailable_on_outage():
-            async with self.pool.connection() as connection, connection.transaction():
-                if not await skip(connection, view, record_id, version, actor, reason):
-                    raise NoSuchLetter(NoSuchLetter.__doc__)
+        if not await self.kept.skip(view, record_id, version, actor, reason):
+            raise NoSuchLetter(NoSuchLetter.__doc__)
+        log.warning("event_skipped", view=view, record=record_id, event_version=version, actor=actor)
         return await self.retry(view=view, record_id=record_id)
-
-    async def _waiting(self, name: str, after: UUID, record_id: UUID | None) -> list[UUID]:
-        with unavailable_on_outage():
-            async with self.pool.connection() as connection:
-                return await waiting(connection, name, record_id, after=after, limit=DRAINED_AT_ONCE)
 
     async def _drain(self, name: str, ids: Collection[UUID]) -> int:
         if (follower := self.followers.get(name)) is not None:
@@ -187,12 +198,3 @@ class DeadLetters:
         if name not in self.store.views:
             return 0
         return await self.store.drain(name, ids, self.reader, self.mapper)
-
-    async def _ask(self, kind: type[Any], query: str, values: Mapping[str, Any]) -> list[Any]:
-        with unavailable_on_outage():
-            async with (
-                self.pool.connection() as connection,
-                connection.cursor(row_factory=class_row(kind)) as cursor,
-            ):
-                await cursor.execute(query.encode(), values)
-                return await cursor.fetchall()

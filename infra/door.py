@@ -9,12 +9,10 @@ from infra import status
 from infra.auditing import bundling_of
 from infra.bootstrap import System
 from infra.contracts.contracts import Contracts
-from infra.contracts.contracts import Contracts
 from infra.history.manifests import Manifests
 from infra.history.replay import Replays
 from infra.http.dependencies import Dependencies
 from infra.http.shelf import Shelf
-from infra.kafka.record import STREAMS
 from infra.kafka.record import STREAMS
 from infra.postgres.reports import PostgresReports
 from infra.search import NameIndex
@@ -52,6 +50,7 @@ async def door_of(system: System, stop: asyncio.Event) -> AsyncIterator[Dependen
             holds=system.holds,
             subscribers=system.subscribers,
             unsealing=system.unsealing,
+            dead_letters=system.dead_letters,
             store=system.store,
             reader=system.reader,
             tide=tide,
@@ -72,6 +71,7 @@ async def door_of(system: System, stop: asyncio.Event) -> AsyncIterator[Dependen
             trees=system.trees,
             bundles=bundling_of(system),
             ready=partial(status.checks, system),
+            warnings=partial(status.warnings, system),
             metrics=partial(status.metrics, system),
             ledger_fault=lambda: system.guard.fault,
             certificates=system.certificates,

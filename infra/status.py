@@ -16,6 +16,7 @@ from infra.kek import KekUnusable, KeyStoreUnfit
 from infra.outage import unavailable_on_outage
 from infra.postgres.keystore import key_ring_at
 from infra.postgres.migrate import needs_migration
+from infra.postgres.views.tables import VIEWS
 from infra.projector import KAFKA, LOG
 from infra.scheduling import JobState
 from infra.scheduling import states as job_states
@@ -59,6 +60,7 @@ class Status(BaseModel):
     relay: list[Follower] = Field(description="One for each Kafka cluster and topics published to.")
     views: list[Follower]
     views_follow: str = Field(description="What views are fed from: log or kafka.")
+    dead_letters: dict[str, int] = Field(description="Parked records, by view; those without any left out.")
     records: dict[str, int] = Field(description="Records by kind, as the views have them.")
     keys: dict[str, dict[str, int]] = Field(description="Data keys by category and state.")
     trees: list[TreeFigures] = Field(description="The audit trees.")
@@ -84,6 +86,7 @@ async def status(system: System) -> Status:
         relay=[_follower(position, *it) for it in relayed],
         views=[_follower(position, *it) for it in tracked],
         views_follow=source,
+        dead_letters=dict(await system.dead_letters.counts()),
         records=dict(await _rows(system, RECORDS)),
         keys=keys,
         trees=await tree_figures(system.pool),
@@ -117,6 +120,9 @@ async def metrics(system: System) -> bytes:
         for follower in followers:
             position.labels(follower.name).set(follower.position)
             lag.labels(follower.name).set(follower.lag)
+    parked = Gauge("lethe_dead_letters", "Records that a view waits with.", ["view"], registry=registry)
+    for view, number in (dict.fromkeys(VIEWS, 0) | found.dead_letters).items():
+        parked.labels(view).set(number)
     records = Gauge("lethe_records", "Records, as the views have them.", ["kind"], registry=registry)
     for kind, number in found.records.items():
         records.labels(kind).set(number)
@@ -182,6 +188,16 @@ async def checks(system: System) -> Mapping[str, str | None]:
         "trees": fault_of_trees,
         "views": f"{lag} positions behind" if lag > VIEWS_BEHIND_POSITIONS_MAX else None,
     }
+
+
+async def warnings(system: System) -> Mapping[str, str]:
+    """What somebody should look at though the system serves: nobody is helped by taking it out for that."""
+    try:
+        counts = await system.dead_letters.counts()
+    except Unavailable:
+        return {}
+    parked = ", ".join(f"{number} from {view}" for view, number in counts.items())
+    return {"dead_letters": f"records parked: {parked}"} if parked else {}
 
 
 async def _key_store_fault(system: System) -> str | None:

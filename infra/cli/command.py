@@ -17,6 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from domain.model import DomainError
 from infra import logging
 from infra.bootstrap import CannotStart
+from infra.deadletters import BadReason, NoSuchLetter
 from infra.eventloop import run
 from infra.importing.mapping import BadMapping
 from infra.importing.rows import BadFile
@@ -27,7 +28,7 @@ from infra.settings import BadSettings, Settings, load
 from services.ports import KeyLost, Tampered, Unavailable
 
 P = ParamSpec("P")
-USED_WRONGLY = (BadSettings, BadMapping)
+USED_WRONGLY = (BadSettings, BadMapping, BadReason)
 FAILED = (
     DomainError,
     Unavailable,
@@ -35,6 +36,7 @@ FAILED = (
     CannotStart,
     KekUnusable,
     KeyLost,
+    NoSuchLetter,
     RebuildRunning,
     RotationRunning,
     Tampered,

@@ -45,6 +45,7 @@ def _in_words(found: Status) -> str:
     lines = [
         f"{found.namespace}: log at position {found.position}, readers wait {found.fence_wait_seconds:.3f} s",
         *(f"  view {it.name}: {it.position} ({it.lag} behind)" for it in found.views),
+        *(f"  {number} records PARKED from {view}" for view, number in found.dead_letters.items()),
         *(f"  relay to {it.name}: {it.position} ({it.lag} behind)" for it in found.relay),
         *(
             f"  tree of {it.log}: {it.size} leaves ({it.lag} behind), {it.signed_size} of them signed"

@@ -14,7 +14,7 @@ from infra.accesslog import AccessLog
 from infra.audit.bundling import Bundling
 from infra.audit.tree import AuditTree
 from infra.contracts.contracts import Contracts
-from infra.contracts.contracts import Contracts
+from infra.deadletters import DeadLetters
 from infra.dossier.gathering import Sources
 from infra.history.reports import ReportStore
 from infra.http.shelf import Shelf
@@ -153,7 +153,9 @@ class Certificates(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Dependencies:
-    """Everything a request may need. `ready` names what it checked: None for well, else what is wrong."""
+    """Everything a request may need. `ready` names what it checked: None for well, else what is wrong.
+
+    `warnings` names what somebody should look at, though it serves."""
 
     namespace: str
     customers: Customers
@@ -172,6 +174,7 @@ class Dependencies:
     holds: Holds
     subscribers: Subscribers
     unsealing: Unsealing
+    dead_letters: DeadLetters
     store: EventStore
     reader: LogReader
     tide: Tide
@@ -192,11 +195,11 @@ class Dependencies:
     trees: Mapping[str, AuditTree]
     bundles: Bundling
     ready: Callable[[], Awaitable[Mapping[str, str | None]]]
+    warnings: Callable[[], Awaitable[Mapping[str, str]]]
     metrics: Callable[[], Awaitable[bytes]]
     ledger_fault: Callable[[], str | None]
     certificates: Certificates
     accesses: AccessLog
-    contracts: Contracts
     contracts: Contracts
     unusual: UnusualAccesses
     shelf: Shelf

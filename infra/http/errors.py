@@ -20,6 +20,7 @@ from domain.model import DomainError
 from infra import json
 from infra.audit.checkpoints import CheckpointNotFound
 from infra.audit.tree import NotInTree, NotInTreeYet
+from infra.deadletters import NoSuchLetter
 from projections.analytics import TooManyPoints
 from services.erasures import SubjectNotFound
 from services.lawfulness import UnknownPurpose
@@ -143,6 +144,7 @@ STATUSES: Final[Mapping[type[Exception], int]] = {
     TooManyPoints: 422,
     CheckpointNotFound: 404,
     NotInTree: 404,
+    NoSuchLetter: 404,
     NotInTreeYet: 503,
     UnknownPurpose: 422,
     NotASubscriber: 403,

@@ -24,6 +24,9 @@ class Readiness(BaseModel):
 
     ready: bool
     checks: dict[str, str | None] = Field(examples=[{"database": None}])
+    warnings: dict[str, str] = Field(
+        {}, description="What somebody should look at, though it serves.", examples=[{}]
+    )
 
 
 @router.get("/healthz")
@@ -41,7 +44,9 @@ async def readyz(door: Door) -> Response:
     """The process can serve: database, migrations, keys and views are as they should be."""
     checks = dict(await door.ready())
     ready = not any(checks.values())
-    document = json.encode({"ready": ready, "checks": checks})
+    # Asked only where the database answers.
+    warnings = {} if checks.get("database") else await door.warnings()
+    document = json.encode({"ready": ready, "checks": checks, "warnings": warnings})
     return Response(document, 200 if ready else 503, media_type="application/json")
 
 

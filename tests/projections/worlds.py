@@ -34,6 +34,7 @@ from infra.postgres.database import Pool, open_pool
 from infra.postgres.indexpurger import PostgresIndexPurger
 from infra.postgres.keystore import key_ring_at
 from infra.postgres.relay_lease import PostgresRelayLease
+from infra.postgres.views.letterbox import PostgresLetters
 from infra.postgres.views.store import PostgresViewStore
 from infra.postgres.views.views import PostgresViews
 from infra.projector import KAFKA, LogSource, Projector, ViewStore, following_log
@@ -145,7 +146,7 @@ def dead_letters(world: World) -> DeadLetters:
     """The parked records of the world's views."""
     assert world.pool is not None
     assert isinstance(world.store, PostgresViewStore)
-    return DeadLetters(world.pool, world.store, world.reader, world.mapper)
+    return DeadLetters(PostgresLetters(world.pool), world.store, world.reader, world.mapper)
 
 
 def at(hours: float = 0, *, reason: str | None = None) -> CommandContext:

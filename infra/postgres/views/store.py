@@ -5,14 +5,14 @@ Where an event cannot be digested, the batch is done again in parts, down to tha
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Any, Protocol, get_type_hints
+from typing import Any, get_type_hints
 from uuid import UUID
 
-from eventsourcing.persistence import Notification
 from psycopg import AsyncConnection, sql
 
 from domain.erasure.events import SubjectErased
 from domain.model import Category, Sealed
+from infra.deadletters import RecordReader
 from infra.outage import is_of_event, unavailable_on_outage
 from infra.postgres.database import Pool
 from infra.postgres.views.apart import Apart, Given, Shower, report
@@ -37,14 +37,6 @@ Detail = tuple[UUID, UUID, ContactDetail]
 
 class VersionGap(Exception):
     """A record's event came before an earlier one of the same record: the source broke its promise."""
-
-
-class RecordReader(Protocol):
-    """Reads records' events by their versions."""
-
-    async def between(self, ranges: Sequence[tuple[UUID, int, int]]) -> Sequence[Notification]:
-        """The events with versions above the first number up to the second, each record's in order."""
-        ...
 
 
 class PostgresViewStore:
@@ -88,10 +80,12 @@ class PostgresViewStore:
         others and all other records move on. See `infra.deadletters`.
         """
         try:
-            return await self._apply_plainly(batch, source)
+            await self._apply_plainly(batch, source)
         except Exception as error:
             if not is_of_event(error):
                 raise
+        else:
+            return
         await self._apply_apart(batch, source)
 
     async def apply_within(
@@ -112,10 +106,12 @@ class PostgresViewStore:
         try:
             async with connection.transaction():
                 _raise_undecoded(batch)
-                return await self.apply_within(connection, batch, source, await self.digests(batch))
+                await self.apply_within(connection, batch, source, await self.digests(batch))
         except Exception as error:
             if not is_of_event(error):
                 raise
+        else:
+            return
         report(await self._bring_apart(connection, batch, source))
 
     async def drain(self, view: str, ids: Collection[UUID], reader: RecordReader, mapper: Decoder) -> int:
