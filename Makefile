@@ -41,6 +41,7 @@ check: $(READY) ## Style, types, and who may import whom
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/mypy --config-file infra/subscriber/pyproject.toml
 	$(BIN)/lint-imports --no-cache
 
 format: $(READY) ## Put the source into the house's form
