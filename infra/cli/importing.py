@@ -8,7 +8,6 @@ import typer
 
 from infra.bootstrap import open_system
 from infra.cli.command import Answer, Call, command, progress_of
-from infra.importing.batches import spare_the_garbage_collector
 from infra.importing.importer import Importer, ImportReport
 from infra.importing.known import KnownCommands
 from infra.importing.mapping import BadMapping, load_mapping
@@ -43,7 +42,6 @@ async def import_(
     chosen = load_mapping(mapping or ("vcards" if file.suffix.lower() in (".vcf", ".vcard") else kind))
     if chosen.kind != kind:
         raise BadMapping(f"the mapping is for {chosen.kind}, not for {kind}")
-    spare_the_garbage_collector()
     async with open_system(call.settings) as system:
         importer = Importer(system.application, system.blind, KnownCommands(system.pool))
         with progress_of(file.name, size_of(file)) as progress:

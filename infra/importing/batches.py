@@ -4,7 +4,6 @@ Reading and validating a row takes about as long as sealing and storing it, and 
 """
 
 import asyncio
-import gc
 import multiprocessing
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
@@ -16,6 +15,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import NamedTuple
 
+from infra.eventloop import spare_the_garbage_collector
 from infra.importing.drafting import Drafting
 from infra.importing.drafts import Draft, Names, Rejected
 from infra.importing.mapping import Mapping
@@ -24,8 +24,6 @@ from services.ports import BlindIndex
 
 BATCH = 256
 BIG_BYTES = 1_000_000
-# An import makes many short-lived objects and no cycles: Python's default looks for cycles all the time.
-GARBAGE_THRESHOLD = 50_000
 
 
 class Batch(NamedTuple):
@@ -75,12 +73,6 @@ async def batches_of(file: DraftedFile) -> AsyncIterator[NextBatch]:
     else:
         async with _beside(file) as following_beside:
             yield following_beside
-
-
-def spare_the_garbage_collector() -> None:
-    """Let it look seldom in this process."""
-    gc.freeze()
-    gc.set_threshold(GARBAGE_THRESHOLD, 50, 100)
 
 
 @asynccontextmanager

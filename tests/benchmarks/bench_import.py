@@ -18,7 +18,6 @@ from rich.table import Table
 
 from infra.bootstrap import open_system
 from infra.eventloop import run
-from infra.importing.batches import spare_the_garbage_collector
 from infra.importing.importer import Importer
 from infra.importing.known import KnownCommands
 from infra.importing.mapping import load_mapping
@@ -101,7 +100,6 @@ def stock(url: str, file: Path) -> float:
 
 def main() -> None:
     rates: dict[str, list[float]] = {"stock": [], "ours": [], "again": []}
-    spare_the_garbage_collector()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         folder.chmod(0o755)

@@ -24,6 +24,7 @@ from uuid_utils.compat import uuid7
 
 from domain.lead.aggregate import Lead
 from domain.values import CurrencyCode, EmailAddress, Money
+from infra.eventloop import run
 from infra.postgres.embedded import EmbeddedPostgres
 from infra.postgres.migrate import migrate
 from infra.postgres.views.store import PostgresViewStore
@@ -234,7 +235,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder, EmbeddedPostgres(Path(folder) / "postgres") as postgres:
         url = postgres.url_of("postgres")
         asyncio.run(migrate(url, namespace=NAMESPACE))
-        rates = asyncio.run(measure(url))
+        rates = run(measure(url))
     medians = {name: statistics.median(of) for name, of in rates.items()}
     table = Table(title=f"Building views from {LEADS * EVENTS_A_LEAD:,} events, median of {ROUNDS} rounds")
     for column in ("views", "events/s", "rounds", "ratio to stock", f"goal (>= {FLOOR:.0f})"):
