@@ -38,6 +38,7 @@ from infra.http import (
 from infra.http.auth import Authenticator
 from infra.http.commands import Applied
 from infra.http.dependencies import Dependencies
+from infra.http.direct import go_directly
 from infra.http.errors import Problem, answer_with_problems
 from infra.http.gate import LedgerGate
 from infra.http.middleware import Doorway
@@ -95,6 +96,7 @@ def routed() -> FastAPI:
     app = FastAPI(title="Lethe", version="1", description=DESCRIPTION, redoc_url=None, redirect_slashes=False)
     for router in ROUTERS:
         app.include_router(router)
+    go_directly(app, [route for router in ROUTERS for route in router.routes])
     app.add_middleware(Doorway)
     answer_with_problems(app)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
