@@ -154,8 +154,15 @@ def logged(url: str) -> list[Notification]:
         return [Notification(*row) for row in rows]
 
 
-def published(address: str, namespace: str) -> list[Notification]:
-    """What the topics of a namespace hold: each partition in order, one after the other."""
+def published(address: str, namespace: str, *, on: Sequence[str] | None = None) -> list[Notification]:
+    """What the topics of a namespace, or these, hold: each partition in order, one after the other."""
+    return [it for held in published_by_partition(address, namespace, on=on).values() for it in held]
+
+
+def published_by_partition(
+    address: str, namespace: str, *, on: Sequence[str] | None = None
+) -> dict[TopicPartition, list[Notification]]:
+    """What each partition of a namespace's topics, or of these, holds, in order."""
     consumer = KafkaConsumer(
         bootstrap_servers=address,
         enable_auto_commit=False,
@@ -165,7 +172,7 @@ def published(address: str, namespace: str) -> list[Notification]:
     try:
         partitions = [
             TopicPartition(name, it)
-            for name in topics(namespace)
+            for name in on or topics(namespace)
             for it in consumer.partitions_for_topic(name)
         ]
         consumer.assign(partitions)
@@ -179,7 +186,7 @@ def published(address: str, namespace: str) -> list[Notification]:
                 held[partition] += [from_record(it.value, it.headers) for it in records]
                 if partition in missing and records[-1].offset + 1 >= missing[partition]:
                     del missing[partition]
-        return [it for partition in partitions for it in held[partition]]
+        return {it: held[it] for it in partitions}
     finally:
         consumer.close()
 

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import structlog
 from kafka.admin import KafkaAdminClient
@@ -17,15 +17,25 @@ BOOTSTRAP_MS_MAX = 5_000
 log = structlog.get_logger(__name__)
 
 
+class Topic(NamedTuple):
+    """A topic as the brokers have it now. One that is made anew has another id."""
+
+    id: str
+    name: str
+    partitions: int
+
+
+class CannotShrink(Exception):
+    """A topic has more partitions than asked for, and keeps them."""
+
+
 def ensure_topics(bootstrap_servers: str, names: Sequence[str], *, partitions: int = PARTITIONS) -> str:
     """Make the topics that are missing, and answer with the identity of the place they are in.
 
     Existing topics are left as they are. The identity changes with the cluster and whenever a topic is made
     anew, so that a checkpoint of one place is never taken for that of another. Safe to run by two at once.
     """
-    admin = KafkaAdminClient(
-        bootstrap_servers=bootstrap_servers.split(","), bootstrap_timeout_ms=BOOTSTRAP_MS_MAX
-    )
+    admin = _admin(bootstrap_servers)
     try:
         present = {topic["name"] for topic in admin.describe_topics(list(names)) if not topic["error_code"]}
         missing = [name for name in names if name not in present]
@@ -35,6 +45,54 @@ def ensure_topics(bootstrap_servers: str, names: Sequence[str], *, partitions: i
         return _identity(cluster["cluster_id"], admin.describe_topics(list(names)))
     finally:
         admin.close()
+
+
+def describe_topics(bootstrap_servers: str, names: Sequence[str]) -> list[Topic]:
+    """Those of these topics that there are. Raises `KafkaError`."""
+    admin = _admin(bootstrap_servers)
+    try:
+        return [
+            Topic(str(it["topic_id"]), it["name"], len(it["partitions"]))
+            for it in admin.describe_topics(list(names))
+            if not it["error_code"]
+        ]
+    finally:
+        admin.close()
+
+
+def grow_topics(bootstrap_servers: str, topics: Sequence[Topic], partitions: int) -> None:
+    """Give these topics so many partitions. Raises `KafkaError`, or `CannotShrink` before it changes any."""
+    for it in topics:
+        if it.partitions > partitions:
+            raise CannotShrink(f"{it.name} has {it.partitions} partitions already, and keeps them")
+    growing = {it.name: partitions for it in topics if it.partitions < partitions}
+    if not growing:
+        return
+    admin = _admin(bootstrap_servers)
+    try:
+        admin.create_partitions(growing)
+    finally:
+        admin.close()
+    log.info("topics_grown", count=len(growing), partitions=partitions)
+
+
+def delete_topics(bootstrap_servers: str, names: Sequence[str]) -> None:
+    """Take these topics away, with all that is on them; those that are not there already are passed over."""
+    present = [it.name for it in describe_topics(bootstrap_servers, names)]
+    if not present:
+        return
+    admin = _admin(bootstrap_servers)
+    try:
+        admin.delete_topics(present)
+    finally:
+        admin.close()
+    log.info("topics_deleted", count=len(present))
+
+
+def _admin(bootstrap_servers: str) -> KafkaAdminClient:
+    return KafkaAdminClient(
+        bootstrap_servers=bootstrap_servers.split(","), bootstrap_timeout_ms=BOOTSTRAP_MS_MAX
+    )
 
 
 def _create(admin: KafkaAdminClient, names: Sequence[str], partitions: int, replicas: int) -> None:
