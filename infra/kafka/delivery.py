@@ -15,6 +15,7 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from kafka.errors import (
@@ -35,12 +36,13 @@ from kafka.protocol.producer import InitProducerIdRequest, ProduceRequest
 from kafka.structs import TopicPartition
 
 from infra.kafka.batches import RECORD_OVERHEAD, batch_of
-from infra.kafka.topics import BOOTSTRAP_MS_MAX, RECORD_BYTES_MAX
+from infra.kafka.topics import BOOTSTRAP_MS_MAX, RECORD_BYTES_MAX, Topic
 
 PRODUCE_VERSION_MAX = 9  # later ones name topics by their ids
 BATCH_BYTES_MAX = RECORD_BYTES_MAX // 4
 TRANSACTION_MS = 60_000
 RETRY_SECONDS = 0.1
+LOOK_MS = 1_000
 SEQUENCES = 0x7FFFFFFF  # numbers start over after this one
 TOO_LARGE = (MessageSizeTooLargeError, RecordListTooLargeError)
 ALL_REPLICAS = -1
@@ -70,7 +72,7 @@ class Delivery:
         """
         self._seconds_max = seconds_max
         self._permitted = permitted
-        self._topics = topics
+        self._topics = list(topics)
         self._halted = self._closed = False
         self._closing = threading.Lock()
         self._sequences: dict[TopicPartition, int] = defaultdict(int)
@@ -104,9 +106,13 @@ class Delivery:
                 raise
             raise PublishFailed(type(error).__name__) from error
 
+    def topics(self) -> list[Topic]:
+        """The topics as they are now. Raises `KafkaError`."""
+        return self._brokers.run(self._look)  # type: ignore[no-any-return]
+
     def partitions(self) -> dict[str, int]:
         """How many partitions each topic has now. Raises `KafkaError`."""
-        return self._brokers.run(self._count)  # type: ignore[no-any-return]
+        return {it.name: it.partitions for it in self.topics()}
 
     def halt(self) -> None:
         """Send nothing more, and wait for no answer. From any thread; may be repeated."""
@@ -124,14 +130,15 @@ class Delivery:
                 self._brokers.close()
                 self._loop.close()
 
-    async def _count(self) -> dict[str, int]:
+    async def _look(self) -> list[Topic]:
         cluster = self._brokers.cluster
         deadline = time.monotonic() + self._seconds_max
         while True:
-            await cluster.request_update()
-            counts = {it: len(cluster.partitions_for_topic(it) or ()) for it in self._topics}
-            if all(counts.values()):
-                return counts
+            with suppress(RetriableError):  # asked again; what is sent meanwhile says it for itself
+                await self._brokers.wait_for(cluster.request_update(), LOOK_MS)
+            found = [(cluster.topic_id(it), it, cluster.partitions_for_topic(it)) for it in self._topics]
+            if all(identity and partitions for identity, _, partitions in found):
+                return [Topic(str(identity), name, len(partitions)) for identity, name, partitions in found]
             self._check_halted()
             if time.monotonic() > deadline:
                 raise KafkaTimeoutError("the topics are not known to the brokers")

@@ -79,13 +79,13 @@ class Publisher:
         )
         self._turn = threading.Lock()
         try:
-            self.partitions = self._delivery.partitions()
+            self.topics = self._delivery.topics()
             # After the fence: what a predecessor still gets through from now on repeats, at most.
             self.tails = read_tails(bootstrap_servers, names)
         except BaseException:
             self._delivery.close()
             raise
-        self.partitioning = Partitioning({name: [Growth(0, it)] for name, it in self.partitions.items()})
+        self.partitioning = Partitioning({it.name: [Growth(0, it.partitions)] for it in self.topics})
         self.highest_seen = max((tail.position for tail in self.tails.values()), default=0)
         """The highest position that the topics held at the start."""
 
@@ -106,9 +106,9 @@ class Publisher:
             self._delivery.deliver(prepared.waiting)
 
     def grown(self) -> bool:
-        """Whether the topics have other partitions now than at the start. Raises `KafkaError`."""
+        """Whether the topics, or their partitions, are others now than at the start. Raises `KafkaError`."""
         with self._turn:
-            return self._delivery.partitions() != self.partitions
+            return self._delivery.topics() != self.topics
 
     def halt(self) -> None:
         """Send nothing more, not even what is under way. From any thread; may be repeated."""

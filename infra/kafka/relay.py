@@ -6,13 +6,15 @@ acknowledged, and may lag: at the start the end of each partition tells what wen
 
 import asyncio
 import random
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
+from uuid import UUID
 
 import structlog
 from eventsourcing.persistence import Notification
 from kafka.errors import KafkaError
 
+from infra.kafka.partitioning import Growth, Partitioning
 from infra.kafka.publisher import ForeignStream, Prepared, Publisher
 from services.ports import LogReader, Unavailable
 
@@ -21,6 +23,7 @@ CHUNK_BYTES_MAX = 4 * 1024 * 1024
 IDLE_SECONDS_MAX = 0.5
 STANDBY_SECONDS = 1.0
 CONFIRM_SECONDS = 1.0
+GROWTH_SECONDS = 5.0
 BACKOFF_SECONDS_MIN = 0.2
 BACKOFF_SECONDS_MAX = 5.0
 
@@ -53,6 +56,27 @@ class Lease(Protocol):
         """Remember that everything up to this position is acknowledged."""
         ...
 
+    async def report(self, place: str, fault: str) -> None:
+        """Show that nothing is published to this place, and why; until it is advanced again."""
+        ...
+
+    async def drawn(self) -> int:
+        """The last position that the log has given out; at the horizon or above."""
+        ...
+
+    async def partitions(
+        self, topics: Collection[tuple[str, str, int]]
+    ) -> Mapping[str, Sequence[tuple[int, int]]]:
+        """How topics (id, name, partitions now) have grown: by id, from which position, how many partitions.
+
+        A growth not seen before is recorded, durable when this returns, from the last position drawn.
+        """
+        ...
+
+    async def births(self, ids: Collection[UUID | str]) -> Mapping[UUID | str, int]:
+        """The positions of the first events of these aggregates."""
+        ...
+
     async def release(self) -> None:
         """Let another take it. May be repeated."""
         ...
@@ -70,16 +94,20 @@ class Relay:
         *,
         delivery_seconds_max: float = 30.0,
         chunk_events_max: int = CHUNK_EVENTS_MAX,
+        growth_seconds: float = GROWTH_SECONDS,
     ) -> None:
+        """`growth_seconds`: how often it looks whether the topics have got other partitions."""
         self.reader = reader
         self.bootstrap_servers = bootstrap_servers
         self.namespace = namespace
         self.lease = lease
         self.delivery_seconds_max = delivery_seconds_max
         self.chunk_events_max = chunk_events_max
+        self.growth_seconds = growth_seconds
         self.acknowledged = 0
         self.leading = False
         self._chunk_events = chunk_events_max
+        self._grown = False
         self._pause_seconds = BACKOFF_SECONDS_MIN
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -124,18 +152,35 @@ class Relay:
 
     async def _publish(self, stop: asyncio.Event) -> None:
         publisher = await self._open()
+        tasks: list[asyncio.Task[None]] = []
         try:
             self.acknowledged = await self.lease.checkpoint(publisher.place)
-            if publisher.highest_seen > await self.reader.horizon():
+            # What a slow transaction holds back lies above the horizon, and may have been published before.
+            if publisher.highest_seen > max(await self.lease.drawn(), await self.reader.horizon()):
                 raise ForeignStream(
                     f"the topics go up to position {publisher.highest_seen}, the log does not"
                 )
+            growths = await self.lease.partitions(publisher.topics)
+            publisher.partitioning = Partitioning(
+                {it.name: [Growth(*one) for one in growths[it.id]] for it in publisher.topics}
+            )
             log.info("relay_leads", position=self.acknowledged)
-            self.leading = True
-            await self._follow(publisher, stop)
+            self.leading, self._grown = True, False
+            following = asyncio.create_task(self._follow(publisher, stop))
+            tasks = [following, asyncio.create_task(self._watch_topics(publisher))]
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+            await following
+        except ForeignStream as fault:
+            await self.lease.report(publisher.place, str(fault))
+            raise
         finally:
             self.leading = False
             publisher.halt()
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
             await asyncio.to_thread(publisher.close)
 
     async def _open(self) -> Publisher:
@@ -162,15 +207,23 @@ class Relay:
             await self.lease.confirm()
             await asyncio.sleep(CONFIRM_SECONDS)
 
+    async def _watch_topics(self, publisher: Publisher) -> None:
+        """Have it begin anew, in good order, once the topics have other partitions."""
+        while not self._grown:
+            await asyncio.sleep(self.growth_seconds)
+            self._grown = await asyncio.to_thread(publisher.grown)
+
     async def _follow(self, publisher: Publisher, stop: asyncio.Event) -> None:
         sending: asyncio.Task[int] | None = None
         reading = self._read(self.acknowledged)
+        well = False
         try:
-            while not stop.is_set():
+            while not (stop.is_set() or self._grown):
                 prepared = None
                 if chunk := await reading:
                     # Read and prepare while the one before is being sent.
                     reading = self._read(chunk[-1].id)
+                    await self._learn_births(publisher.partitioning, chunk)
                     prepared = await asyncio.to_thread(publisher.prepare, chunk)
                 sent, sending = sending, None
                 position = await sent if sent is not None else None
@@ -179,6 +232,9 @@ class Relay:
                 if position is not None:
                     await self._settle(publisher, position)
                 if not chunk:
+                    if not well:
+                        await self._settle(publisher, self.acknowledged)
+                        well = True
                     await self.reader.wait(self.acknowledged, IDLE_SECONDS_MAX)
                     reading = self._read(self.acknowledged)
             if sending is not None:
@@ -188,6 +244,10 @@ class Relay:
             for task in under_way:
                 task.cancel()
             await asyncio.gather(*under_way, return_exceptions=True)
+
+    async def _learn_births(self, partitioning: Partitioning, chunk: Sequence[Notification]) -> None:
+        if unknown := partitioning.unknown(chunk):
+            partitioning.learn(await self.lease.births(unknown))
 
     def _read(self, after: int) -> asyncio.Task[Sequence[Notification]]:
         async def read() -> Sequence[Notification]:
