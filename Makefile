@@ -37,12 +37,13 @@ test: $(READY) broker ## The whole suite; with LETHE_REQUIRE_ALL=1 only a real V
 torture: $(READY) broker ## The long form of the faults
 	LETHE_TORTURE=1 $(BIN)/python -m pytest tests/faults -m "" -s
 
-check: $(READY) ## Style, types, and who may import whom
+check: $(READY) ## Style, types, who may import whom, and what subscribers were promised
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/mypy --config-file infra/subscriber/pyproject.toml
 	$(BIN)/lint-imports --no-cache
+	$(BIN)/python -m infra.contracts check
 
 format: $(READY) ## Put the source into the house's form
 	$(BIN)/ruff check --fix .

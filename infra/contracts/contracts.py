@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from domain.catalogue import EVENTS
+from domain.model import Event
 from infra import json
 from infra.contracts import asyncapi
 from infra.contracts.asyncapi import Schemas
@@ -25,18 +26,27 @@ def former(folder: Path = FORMER) -> dict[tuple[str, int], Shape]:
 class Contracts:
     """What a subscriber relies on. `streams`: topics without namespace, by the first word of a type.
 
-    `before`: the versions that have a successor, where they are not those kept with this release.
+    `events` are the present versions, by type; `before` the versions that have a successor, where they are
+    not those kept with this release.
     """
 
-    def __init__(self, streams: Mapping[str, str], namespace: str, before: Schemas | None = None) -> None:
+    def __init__(
+        self,
+        streams: Mapping[str, str],
+        namespace: str,
+        *,
+        events: Mapping[str, type[Event]] = EVENTS,
+        before: Schemas | None = None,
+    ) -> None:
         self._streams = streams
         self._namespace = namespace
+        self._events = events
         self._before = former() if before is None else before
 
     @cached_property
     def schemas(self) -> Schemas:
         """The schema of every version of every event, by type and version."""
-        return dict(sorted({**self._before, **schemas_of(EVENTS.values(), self._streams)}.items()))
+        return dict(sorted({**self._before, **schemas_of(self._events.values(), self._streams)}.items()))
 
     @cached_property
     def asyncapi(self) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from domain.catalogue import EVENTS
+from domain.model import Event
 from infra.contracts import compatibility as rules
 from infra.contracts.compatibility import Breach, breaches
 from infra.contracts.contracts import Contracts, former
@@ -31,16 +32,19 @@ Key = tuple[str, int]
 class Publication:
     """The contracts of this release beside those published under `root`."""
 
-    def __init__(self, streams: Mapping[str, str], root: Path = ROOT) -> None:
+    def __init__(
+        self, streams: Mapping[str, str], root: Path = ROOT, events: Mapping[str, type[Event]] = EVENTS
+    ) -> None:
         self._root = root
-        self._current = {it.TOPIC: it.class_version for it in EVENTS.values()}
+        self._events = events
+        self._current = {type: it.class_version for type, it in events.items()}
         self._kept = former(root / FORMER)
         self.published = {key_of(it): it for it in _documents(root / EVENTS_FOLDER)}
         # What gets a successor just now is kept from here on: no class tells of it any more.
         succeeded = {
             it: schema for it, schema in self.published.items() if it[1] < self._current.get(it[0], 0)
         }
-        self._contracts = Contracts(streams, "main", succeeded | self._kept)
+        self._contracts = Contracts(streams, "main", events=events, before=succeeded | self._kept)
 
     def breaches(self) -> Iterator[Breach]:
         """Every rule that this release breaks for who goes by what is published."""
@@ -70,7 +74,7 @@ class Publication:
         else:
             yield from breaches(self.published[type, latest], self._contracts.schemas[type, current])
         for version in range(1, current):
-            if not hasattr(EVENTS[type], f"upcast_v{version}_v{version + 1}"):
+            if not hasattr(self._events[type], f"upcast_v{version}_v{version + 1}"):
                 yield Breach(type, version + 1, rules.UPCASTER_MISSING)
 
     def _of_golden_files(self) -> Iterator[Breach]:
