@@ -61,8 +61,8 @@ class Envelope:
     occurred_at: datetime
     """When it happened, in the business's time."""
     recorded_at: datetime
-    actor: UUID
-    """Who did it."""
+    actor: str
+    """Who did it: a pseudonym (a UUID), or a part of the system, such as `lethe-scheduler`."""
     command_id: str
     correlation_id: str
     causation_id: str | None = None
@@ -121,8 +121,8 @@ class Event:
         return self.envelope.recorded_at
 
     @property
-    def actor(self) -> UUID:
-        """Who did it."""
+    def actor(self) -> str:
+        """Who did it: a pseudonym (a UUID), or a part of the system, such as `lethe-scheduler`."""
         return self.envelope.actor
 
     @property
