@@ -1,16 +1,16 @@
 """One group of commits as one transaction: keys, boxes, events, and the answers to their commands."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 from uuid import UUID
 
 from eventsourcing.persistence import StoredEvent
 from psycopg import AsyncConnection
-from psycopg.types.numeric import Int8
 from psycopg_pool import AsyncConnectionPool
 
 from domain.model import Erased
+from infra import arrays
 from infra.eventstore.mapper import EventMapper
 from services.ports import (
     Clock,
@@ -100,14 +100,18 @@ class GroupTransaction:
         """What is to be stored, and what is not: it had to seal something for somebody who is erased, or
         whose processing is restricted while the command names no ground."""
         now = self._clock.now()
-        recorded = [(commit, self._mapper.envelop(commit, now)) for commit in commits]
-        names = {name for _, events in recorded for it in events for name in self._mapper.needs(it)}
+        stored = self._mapper.to_stored_event
+        recorded = [
+            (commit, [(it, self._mapper.needs(it)) for it in self._mapper.envelop(commit, now)])
+            for commit in commits
+        ]
+        names = {name for _, events in recorded for _, boxes in events for name in boxes}
         keys: Keys = await self._ring.provide(names, within=connection) if names else {}
         sealed: list[_Sealed] = []
         refused: list[tuple[Commit, Refused]] = []
         for commit, events in recorded:
             try:
-                sealed.append(_Sealed(commit, [self._mapper.to_stored_event(it, keys) for it in events]))
+                sealed.append(_Sealed(commit, [stored(it, keys, boxes) for it, boxes in events]))
             except (SubjectIsErased, ProcessingRestricted) as refusal:
                 refused.append((commit, refusal))
         return sealed, refused
@@ -181,21 +185,23 @@ class _Sealed:
         return Outcome(self.commit.id, self.commit.subject_id, self.version, position)
 
 
-def _columns(sealed: Sequence[_Sealed]) -> list[list[Any]]:
+def _columns(sealed: Sequence[_Sealed]) -> list[arrays.Array]:
     events = [event for it in sealed for event in it.events]
     return [
         *_numbered(events),
-        [event.topic for event in events],
-        [event.state for event in events],
-        [it.id for it in sealed],
-        [it.commit.context.request_digest for it in sealed],
-        [it.commit.id for it in sealed],
-        [Int8(it.version) for it in sealed],
-        [Int8(it.commit.position) for it in sealed],
-        [it.commit.subject_id for it in sealed],
+        arrays.texts([event.topic for event in events]),
+        arrays.byteas([event.state for event in events]),
+        arrays.uuids([it.id for it in sealed]),
+        arrays.byteas([it.commit.context.request_digest for it in sealed]),
+        arrays.uuids([it.commit.id for it in sealed]),
+        arrays.int8s([it.version for it in sealed]),
+        arrays.int8s([it.commit.position for it in sealed]),
+        arrays.uuids([it.commit.subject_id for it in sealed]),
     ]
 
 
-def _numbered(events: Iterable[Any]) -> list[list[Any]]:
-    pairs = [(event.originator_id, Int8(event.originator_version)) for event in events]
-    return [[id for id, _ in pairs], [version for _, version in pairs]]
+def _numbered(events: Sequence[Any]) -> list[arrays.Array]:
+    return [
+        arrays.uuids([event.originator_id for event in events]),
+        arrays.int8s([event.originator_version for event in events]),
+    ]

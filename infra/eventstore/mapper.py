@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
-from typing import Any, cast
+from typing import Any, TypeAlias, cast
 from uuid import UUID
 
 from eventsourcing.persistence import (
@@ -45,6 +45,8 @@ from services.ports import (
 )
 
 REASON = "reason"
+Boxes: TypeAlias = Mapping[KeyName, Mapping[str, str]]
+"""Clear personal values by name, by the key that each is to be sealed with."""
 NO_KEYS: Mapping[KeyName, DataKey | Erased] = {}
 
 
@@ -128,18 +130,24 @@ class EventMapper(Mapper[UUID]):
             for event in commit.events
         ]
 
-    def needs(self, recorded: Recorded) -> set[KeyName]:
-        """The names of the keys that `to_stored_event` seals this event with."""
-        return set(_clear(recorded))
+    def needs(self, recorded: Recorded) -> Boxes:
+        """What `to_stored_event` seals of this event, by the names of the keys it needs for it."""
+        return _clear(recorded)
 
     def to_stored_event(  # type: ignore[override]  # the library maps bare events; ours come with an envelope
-        self, recorded: Recorded, keys: Mapping[KeyName, DataKey | Erased] = NO_KEYS
+        self,
+        recorded: Recorded,
+        keys: Mapping[KeyName, DataKey | Erased] = NO_KEYS,
+        boxes: Boxes | None = None,
     ) -> StoredEvent:
         """The stored form, sealed with `keys`. Raises `SubjectIsErased` where one of those needed is.
+
+        `boxes`: what `needs` said, so that it is found out once.
 
         Raises `ProcessingRestricted` where a key is a restricted subject's and the envelope names no ground.
         """
         event, envelope = recorded.event, recorded.envelope
+        boxes = _clear(recorded) if boxes is None else boxes
         state: dict[str, Any] = {
             "id": envelope.event_id,
             "recorded_at": envelope.recorded_at,
@@ -149,9 +157,7 @@ class EventMapper(Mapper[UUID]):
             "command_id": envelope.command_id,
             "version": event.class_version,
             "data": {name: getattr(event, name) for name in _plan(type(event)).clear},
-            "sealed": [
-                self._box(recorded, name, fields, keys[name]) for name, fields in _clear(recorded).items()
-            ],
+            "sealed": [self._box(recorded, name, fields, keys[name]) for name, fields in boxes.items()],
         }
         for name in ENVELOPE_MAY_LACK:
             if (value := getattr(envelope, name)) is not None:
@@ -262,21 +268,22 @@ def _unknown(topic: str) -> type[UnknownEvent]:
     return event_class
 
 
-def _clear(recorded: Recorded) -> dict[KeyName, dict[str, str]]:
+def _clear(recorded: Recorded) -> Boxes:
     """The personal values of an event that is about to be stored, by the key that each is sealed with."""
-    event = recorded.event
-    values = [
-        ((getattr(event, subject), category), name, getattr(event, name))
-        for name, subject, category in _plan(type(event)).personal
-    ]
-    values.append(((event.record_subject, Category.CONVERSATION), REASON, recorded.envelope.reason))
+    event, reason = recorded.event, recorded.envelope.reason
     boxes: dict[KeyName, dict[str, str]] = {}
-    for key, name, value in values:
-        if isinstance(value, str):
-            boxes.setdefault(key, {})[name] = value
-        elif value is not None:
-            raise TypeError(f"{event.TOPIC}: {name} is not a clear value, so it cannot be sealed")
+    for name, subject, category in _plan(type(event)).personal:
+        if (value := getattr(event, name)) is not None:
+            _put(boxes, (getattr(event, subject), category), name, value, event)
+    if reason is not None:
+        _put(boxes, (event.record_subject, Category.CONVERSATION), REASON, reason, event)
     return boxes
+
+
+def _put(boxes: dict[KeyName, dict[str, str]], key: KeyName, name: str, value: Any, event: Event) -> None:
+    if not isinstance(value, str):
+        raise TypeError(f"{event.TOPIC}: {name} is not a clear value, so it cannot be sealed")
+    boxes.setdefault(key, {})[name] = value
 
 
 def _event(stored: StoredEvent, state: _State, handles: Mapping[str, Sealed]) -> Event:

@@ -12,6 +12,7 @@ from psycopg.types.numeric import Int4, Int8
 from psycopg_pool import AsyncConnectionPool
 
 from domain.model import Category, Erased
+from infra import arrays
 from infra.kek import KekUnusable, data_key_place, fingerprint, mint, mint_many, system_key_place
 from infra.outage import unavailable_on_outage
 from infra.postgres.epochs import LivingKeks
@@ -97,10 +98,10 @@ class PostgresKeyRing:
             within,
             "SELECT * FROM keys.provide(%b, %b, %b, %b, %b)",
             Int4(self._keks.number),
-            [subject_id for subject_id, _ in names],
-            [str(category) for _, category in names],
-            [offer and bytes.fromhex(offer[0].fingerprint) for offer in offers],
-            [offer and offer[1] for offer in offers],
+            arrays.uuids([subject_id for subject_id, _ in names]),
+            arrays.texts([category for _, category in names]),
+            arrays.byteas([offer and bytes.fromhex(offer[0].fingerprint) for offer in offers]),
+            arrays.byteas([offer and offer[1] for offer in offers]),
         )
         offered = dict(zip(names, offers, strict=True))
         keys: dict[KeyName, DataKey | Erased] = {}

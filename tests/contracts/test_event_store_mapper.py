@@ -126,7 +126,8 @@ def test_an_erasures_reason_is_sealed_under_the_request_not_the_person() -> None
         erased_subject_id=uuid4(),
         ground=ErasureGround.CONSENT_WITHDRAWN,
     )
-    assert MAPPER.needs(recorded(event, reason="by letter")) == {(event.originator_id, Category.CONVERSATION)}
+    boxes = MAPPER.needs(recorded(event, reason="by letter"))
+    assert boxes.keys() == {(event.originator_id, Category.CONVERSATION)}
 
 
 def test_nothing_is_sealed_under_an_erased_key() -> None:
