@@ -9,7 +9,7 @@ enough to verify it. Nothing personal is in it.
 """
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, LiteralString
@@ -28,6 +28,7 @@ from infra.audit.tree import AuditTree
 from infra.backup.shelf import Shelf
 from infra.eventstore.mapper import EventMapper
 from infra.eventstore.reader import FencedReader
+from infra.knownsubscribers import certified, known_subscribers
 from infra.outage import unavailable_on_outage
 from infra.postgres.database import Pool
 from services.backups import KnownBackup
@@ -74,6 +75,14 @@ class Told:
         return event
 
     @property
+    def acknowledged_at(self) -> Mapping[str, datetime]:
+        return {
+            it.event.subscriber: it.envelope.recorded_at
+            for it in self.acknowledged
+            if isinstance(it.event, ErasureAcknowledged)
+        }
+
+    @property
     def epoch(self) -> int | None:
         return (
             self.sealed.event.epoch if self.sealed and isinstance(self.sealed.event, ErasureSealed) else None
@@ -86,7 +95,7 @@ class Around:
 
     topics: Sequence[str]
     subscribers: Sequence[str]
-    """Those that are known to copy from the stream, and are to acknowledge."""
+    """Those that are known to copy from the stream beside the registered ones, and are to acknowledge."""
 
 
 class Certificates:
@@ -139,7 +148,13 @@ class Certificates:
             "backups": _backups(told, await self._shelf.known()),
             "exports": await self._exports(told),
             "topics": list(self._around.topics),
-            "subscribers": _subscribers(told, self._around.subscribers),
+            "subscribers": certified(
+                await known_subscribers(self._pool, self._mapper),
+                acknowledged=told.acknowledged_at,
+                expected=self._around.subscribers,
+                erased_position=told.erased.position,
+                categories=told.done.categories,
+            ),
             "events": [await self._proven(it, checkpoint.size) for it in stored],
             "tree_size": checkpoint.size,
             "root_hash": (await self._tree.root(checkpoint.size)).hex(),
@@ -275,15 +290,6 @@ def _backups(told: Told, known: Sequence[KnownBackup]) -> list[dict[str, Any]]:
     return found
 
 
-def _subscribers(told: Told, expected: Sequence[str]) -> list[dict[str, Any]]:
-    at = {
-        it.event.subscriber: it.envelope.recorded_at
-        for it in told.acknowledged
-        if isinstance(it.event, ErasureAcknowledged)
-    }
-    return [{"name": name, "acknowledged_at": at.get(name)} for name in sorted({*at, *expected})]
-
-
 def _not_covered(document: dict[str, Any]) -> list[str]:
     """In plain words."""
     found = [f"{it['store']}: {it['done']}" for it in document["stores"] if not it["covered"]]
@@ -293,7 +299,7 @@ def _not_covered(document: dict[str, Any]) -> list[str]:
         for it in document["exports"]
     ]
     found += [
-        f"subscriber {it['name']}: it has not acknowledged"
+        f"subscriber {it['name']}: it has not acknowledged{', and follows no more' if it['ended_at'] else ''}"
         for it in document["subscribers"]
         if it["acknowledged_at"] is None
     ]

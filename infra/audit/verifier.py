@@ -1380,7 +1380,21 @@ def read_note(raw: bytes, key: VerifierKey) -> Note:
             raise ValueError(f"{contradiction} is not what the event at position {fact.position} says")
     for topic in sorted(needed - {it.topic for it in facts}):
         raise ValueError(f"it does not prove that there is the event {topic}")
+    if kind == CERTIFICATE:
+        check_acknowledgements(claims.get("subscribers", []), facts)
     return Note(kind, claims, facts)
+
+
+def check_acknowledgements(claimed: Any, facts: list[Fact]) -> None:
+    """A certificate names those who acknowledged, by the proved events and no others. Raises `ValueError`."""
+    told = {it.data["subscriber"]: it.recorded_at for it in facts if it.topic == "erasure.acknowledged"}
+    try:
+        said = {it["name"]: it["acknowledged_at"] for it in claimed}
+    except (KeyError, TypeError):
+        raise ValueError("what it says is not in the right form") from None
+    for name in sorted(told.keys() | said.keys()):
+        if said.get(name) != told.get(name):
+            raise ValueError(f"no event proves what is said of the acknowledgement by {name}")
 
 
 def needed_by(kind: str, claims: dict[str, Any]) -> set[str]:

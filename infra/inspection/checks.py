@@ -11,6 +11,7 @@ from infra.outage import unavailable_on_outage
 
 DUE_SOON: Final = timedelta(days=7)
 UNFINISHED_AFTER: Final = timedelta(hours=1)
+UNACKNOWLEDGED_AFTER: Final = timedelta(days=7)
 STANDING_LONG: Final = timedelta(days=365)
 
 
@@ -125,10 +126,23 @@ async def _erasures(look: Look) -> Findings:
         "SELECT id FROM directory.erasures WHERE erased_at < %s AND acknowledged_by = '{}' ORDER BY id",
         look.now - UNFINISHED_AFTER,
     )
+    late = await look.ids(
+        "SELECT it.name || ': ' || count(*) FROM rights.subscribers AS it JOIN directory.erasures AS gone"
+        " ON gone.erased_at >= it.registered_at AND gone.erased_at < %s"
+        " AND NOT gone.acknowledged_by @> ARRAY[it.name]"
+        " WHERE it.ended_at IS NULL GROUP BY it.name ORDER BY it.name",
+        look.now - UNACKNOWLEDGED_AFTER,
+    )
     return await look.count("SELECT count(*) FROM directory.erasures"), [
         *found("erasures", Severity.LATE, "erasures that were asked for and are not done", unfinished),
         *found("erasures", Severity.ADVICE, "erasures that a legal hold keeps waiting", held),
         *found("erasures", Severity.ADVICE, "erasures that no subscriber has acknowledged", silent),
+        *found(
+            "erasures",
+            Severity.LATE,
+            "subscribers that have not acknowledged erasures of more than a week ago",
+            late,
+        ),
     ]
 
 

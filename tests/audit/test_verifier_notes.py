@@ -157,6 +157,11 @@ def test_a_certificate_is_verified_alone(folder: Path) -> None:
         ({"events": [proof(301) | {"leaf_index": 300}]}, "the event of leaf 300 is not in the tree"),
         ({"events": [proof(5)]}, "leaf 5 is no event that a note tells of"),
         ({"events": [{"leaf": "eHg=", "leaf_index": 1}]}, "what it says is not in the right form"),
+        (
+            {"subscribers": [{"name": "shop", "acknowledged_at": AT}]},
+            "no event proves what is said of the acknowledgement by shop",
+        ),
+        ({"subscribers": [{"name": "shop"}]}, "what it says is not in the right form"),
     ],
 )
 def test_a_certificate_that_claims_otherwise_than_the_log_is_refused(

@@ -81,6 +81,38 @@ async def test_a_certificate_says_what_was_done_and_an_auditor_verifies_it_offli
     assert "3 events proved to be in the log" in result.stdout
 
 
+async def test_it_names_who_follows_and_has_not_acknowledged_and_who_ended_with_a_copy(
+    system: System,
+) -> None:
+    ids = {}
+    for name in ("post", "mirror", "old", "idle"):
+        made = await system.subscribers.register(name=name, purpose="support", context=command(system))
+        ids[name] = made.id
+    for name in ("post", "old"):
+        await system.subscribers.grant(
+            id=ids[name], categories=[Category.CONTACT, Category.IDENTITY], context=command(system)
+        )
+    for name in ("old", "idle"):
+        await system.subscribers.end(id=ids[name], context=command(system))
+    erasure_id = await erase(system, await register(system), Category.IDENTITY)
+    await system.subscribers.register(name="young", purpose="support", context=command(system))
+    await system.erasures.acknowledge(id=erasure_id, subscriber="post", context=command(system))
+    _, document = await issued(system, erasure_id)
+    found = {it["name"]: it for it in document["subscribers"]}
+    assert found.keys() == {"mirror", "newsletter", "old", "post", "shop"}
+    assert {name for name, it in found.items() if it["acknowledged_at"]} == {"post"}
+    assert {name: it["granted"] for name, it in found.items()} == {
+        "mirror": [],
+        "newsletter": None,
+        "old": ["identity"],
+        "post": ["identity"],
+        "shop": None,
+    }
+    assert [name for name, it in found.items() if it["ended_at"]] == ["old"]
+    assert "subscriber mirror: it has not acknowledged" in document["not_covered"]
+    assert "subscriber old: it has not acknowledged, and follows no more" in document["not_covered"]
+
+
 async def test_a_changed_certificate_is_found_out(system: System, tmp_path: Path) -> None:
     erasure_id = await erase(system, await register(system))
     note, document = await issued(system, erasure_id)
@@ -94,6 +126,11 @@ async def test_a_changed_certificate_is_found_out(system: System, tmp_path: Path
     lie = system.signer.sign(text)
     result = await asyncio.to_thread(verified, lie, system.signer.vkey, tmp_path)
     assert (result.returncode, "fingerprints" in result.stdout + result.stderr) == (1, True)
+    text = verify(note, system.signer.vkey).replace(
+        '"acknowledged_at": null', f'"acknowledged_at": "{document["erased_at"]}"', 1
+    )
+    result = await asyncio.to_thread(verified, system.signer.sign(text), system.signer.vkey, tmp_path)
+    assert (result.returncode, "acknowledgement by" in result.stdout + result.stderr) == (1, True)
 
 
 async def test_a_certificate_of_a_partial_erasure_says_that_the_rest_is_still_there(system: System) -> None:
