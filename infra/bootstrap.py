@@ -56,6 +56,10 @@ from infra.settings import Settings
 from infra.subjects import Subjects
 from infra.subscribertokens import ScopedSubscriberTokens
 from infra.timeline import Histories
+from infra.webhooks.desk import WebhookDesk
+from infra.webhooks.reach import Reach, networks_of
+from infra.webhooks.store import KEY_NAME as WEBHOOK_KEY
+from infra.webhooks.store import WebhookStore
 from services.activities import Activities
 from services.application import Application
 from services.backups import Backups
@@ -75,6 +79,7 @@ from services.retention import Retentions
 from services.subscribers import Subscribers
 from services.tickets import Tickets
 from services.unsealing import Unsealing
+from services.webhooks import Webhooks
 
 log = structlog.get_logger(__name__)
 
@@ -141,6 +146,10 @@ class System:
     accesses: AccessLog
     watch: AccessWatch
     trees: Mapping[str, AuditTree]
+    webhooks: Webhooks
+    webhook_store: WebhookStore
+    webhook_desk: WebhookDesk
+    reach: Reach
 
     @property
     def tree(self) -> AuditTree:
@@ -204,12 +213,15 @@ async def open_system(
             )
             blind = HmacBlindIndex(await ring.system_key(HmacBlindIndex.KEY_NAME))
             checkpoint_key = await ring.system_key(CHECKPOINT_KEY)
+            webhook_key = await ring.system_key(WEBHOOK_KEY)
             ledger = await open_ledger(
                 pool, settings.ledger_path, namespace=settings.namespace, clock=SystemClock()
             )
         except (KeyStoreUnfit, KekUnusable, LedgerUnfit) as error:
             raise CannotStart(str(error)) from None
-        system, appender = _compose(settings, database, pool, lane, keks, ring, blind, ledger, checkpoint_key)
+        system, appender = _compose(
+            settings, database, pool, lane, keks, ring, blind, ledger, checkpoint_key, webhook_key
+        )
         stack.push_async_callback(appender.close)
         stack.push_async_callback(system.accesses.close)
         await system.guard.look(starting=True)
@@ -228,9 +240,12 @@ def _compose(
     blind: HmacBlindIndex,
     ledger: KeptLedger,
     checkpoint_key: DataKey,
+    webhook_key: DataKey,
 ) -> tuple[System, Appender]:
     clock = SystemClock()
     mapper = EventMapper(settings.namespace)
+    reach = Reach(networks_of(settings.webhook_networks))
+    webhook_store = WebhookStore(pool, mapper, webhook_key, settings.namespace)
     unsealer = BoxUnsealer(ring, settings.namespace)
     reader = FencedReader(pool)
     appender = Appender(pool, mapper, ring, clock, stored=reader.wake)
@@ -336,5 +351,9 @@ def _compose(
             PostgresAccesses(pool, lane), before_answer=settings.access_durable == "before_answer"
         ),
         trees=trees,
+        webhooks=Webhooks(application, reach.unfit),
+        webhook_store=webhook_store,
+        webhook_desk=WebhookDesk(webhook_store, reader.last, reach, clock, settings.namespace),
+        reach=reach,
     )
     return system, appender

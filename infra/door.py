@@ -54,6 +54,8 @@ async def door_of(system: System, stop: asyncio.Event) -> AsyncIterator[Dependen
             store=system.store,
             reader=system.reader,
             tide=tide,
+            webhooks=system.webhooks,
+            webhook_desk=system.webhook_desk,
             views=system.views,
             histories=histories,
             timeline=Timeline(histories, system.views.timeline, system.unsealer, system.ring),

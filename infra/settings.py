@@ -11,6 +11,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from infra.audit.note import COSIGNATURE, Key
 from infra.kek.reference import FORMS, is_reference
+from infra.webhooks.reach import networks_of
 
 PREFIX = "LETHE_"
 # Read by the test suite, and inherited by the processes it starts.
@@ -53,6 +54,16 @@ class Settings(BaseSettings):
     )
     subscribers: str | None = Field(
         None, description="Who copies from the stream and acknowledges erasures: name[,name]."
+    )
+    state_topics: str | None = Field(
+        None,
+        pattern=r"^[a-z]+(,[a-z]+)*$",
+        description="Views whose states go to compacted topics: name[,name]; absent: none.",
+    )
+    webhook_networks: str | None = Field(
+        None,
+        description="Networks (CIDR, by comma) that webhooks may reach though they are private, http too;"
+        " absent: https to the public internet only.",
     )
     backups: Path | None = Field(None, description="Folder of the backups; old ones in it are deleted.")
     backup_recipient: str | None = Field(
@@ -113,6 +124,15 @@ class Settings(BaseSettings):
         if kek is not None and not is_reference(kek):
             raise ValueError(f"should be {FORMS}")
         return kek
+
+    @field_validator("webhook_networks")
+    @classmethod
+    def _are_networks(cls, networks: str | None) -> str | None:
+        try:
+            networks_of(networks)
+        except ValueError:
+            raise ValueError("should be networks such as 10.2.0.0/16[,fd00:7::/48]") from None
+        return networks
 
     @field_validator("ledger")
     @classmethod

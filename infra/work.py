@@ -1,17 +1,19 @@
 """The work that goes on behind the doors: projections, reactions, erasures, the schedule, the relay."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
+from infra.audit.lease import AdvisoryLease
 from infra.audit.outbox import PostgresOutbox
 from infra.audit.trees import sequencer_of
 from infra.backup.archive import recipients_of
 from infra.backup.shelf import backing_up, pruning_backups
-from infra.bootstrap import System
+from infra.bootstrap import CannotStart, System
 from infra.postgres.accesswatch import pruning, watching
 from infra.postgres.relay_lease import PostgresRelayLease
+from infra.postgres.staterows import PostgresStateRows
 from infra.projector import KAFKA, Projector, following_log
 from infra.reminding import attending
 from infra.rightsjobs import expiring, retaining
@@ -19,13 +21,17 @@ from infra.rotation import rotating_every
 from infra.scheduling import Job, Scheduler
 from infra.supervision import repeat, supervise
 from infra.undecoded import TolerantDecoder
+from infra.webhooks.deliverer import Deliverer
+from infra.webhooks.lease import GroupLease
 from services.ports import EventSource
 
 if TYPE_CHECKING:
     from infra.kafka.relay import Relay
+    from infra.statefeed import StateFeed
 
 RESUME_EVERY_SECONDS = 5.0
 SEGMENTS_EVERY_SECONDS = 1.0
+STATE_FEED_LOCK = 0x6C65_7468_6507
 
 Work = Callable[[asyncio.Event], Awaitable[None]]
 
@@ -99,7 +105,28 @@ def relaying(system: System) -> dict[str, Work]:
     assert system.settings.kafka is not None  # noqa: S101 - asked before
     outbox = PostgresOutbox(system.database.url)
     checkpoints = CheckpointRelay(outbox, system.settings.kafka, system.settings.namespace)
-    return {"relay": relay_of(system).run, "checkpoints": checkpoints.run}
+    work: dict[str, Work] = {"relay": relay_of(system).run, "checkpoints": checkpoints.run}
+    if system.settings.state_topics is not None:
+        work["states"] = states_of(system, system.settings.kafka, system.settings.state_topics.split(",")).run
+    return work
+
+
+def states_of(system: System, kafka: str, views: Sequence[str]) -> "StateFeed":
+    """The feed of these views' states. Raises `CannotStart` where there is no such view."""
+    from infra.statefeed import STATES, StateFeed
+
+    if unknown := sorted(set(views) - STATES.keys()):
+        raise CannotStart(f"LETHE_STATE_TOPICS: {', '.join(unknown)}: there are {', '.join(sorted(STATES))}")
+    return StateFeed(
+        AdvisoryLease(system.database.url, "state feed", STATE_FEED_LOCK),
+        system.reader,
+        system.mapper,
+        PostgresStateRows(system.pool),
+        system.ring,
+        kafka,
+        system.settings.namespace,
+        views,
+    )
 
 
 def project_and_react(system: System) -> dict[str, Work]:
@@ -137,7 +164,20 @@ def schedule_jobs(system: System) -> dict[str, Job]:
 def scheduled(system: System) -> dict[str, Work]:
     """What a scheduler process does."""
     scheduler = Scheduler(system.pool, system.database.url, system.clock, schedule_jobs(system))
-    return {"schedule": scheduler.run}
+    return {"schedule": scheduler.run, "webhooks": deliverer_of(system).run}
+
+
+def deliverer_of(system: System) -> Deliverer:
+    """This process as a member of the group that sends webhooks."""
+    return Deliverer(
+        GroupLease(system.database.url),
+        system.webhook_store,
+        system.webhooks,
+        system.reader,
+        system.reach,
+        system.clock,
+        system.settings.namespace,
+    )
 
 
 def everything(system: System) -> dict[str, Work]:

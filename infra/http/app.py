@@ -34,6 +34,7 @@ from infra.http import (
     timelines,
     tokens,
     unsealing,
+    webhooks,
 )
 from infra.http.auth import Authenticator
 from infra.http.commands import Applied
@@ -78,6 +79,7 @@ ROUTERS: Final = (
     deadletters.router,
     bundles.router,
     tokens.router,
+    webhooks.router,
     health.router,
 )
 

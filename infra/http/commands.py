@@ -13,7 +13,7 @@ from uuid_utils.compat import uuid7
 
 from infra import json
 from infra.access import Token
-from infra.http.auth import Acknowledger, Comply, Eraser, Writer
+from infra.http.auth import Acknowledger, Administrator, Comply, Eraser, Writer
 from infra.http.declared import DECLARED_HEADERS, Declared, declared
 from infra.http.dependencies import Dependencies
 from infra.http.errors import COMMAND_REFUSALS, CREATE_REFUSALS, Malformed, documented
@@ -143,6 +143,10 @@ async def _complying(request: Request, token: Comply) -> Command:
     return _command(request, token, _expected_version(request.headers.get("if-match")))
 
 
+async def _administering(request: Request, token: Administrator) -> Command:
+    return _command(request, token, _expected_version(request.headers.get("if-match")))
+
+
 async def _acknowledging(request: Request, token: Acknowledger) -> Command:
     return _command(request, token, _expected_version(request.headers.get("if-match")))
 
@@ -208,6 +212,7 @@ Creating = Annotated[Command, Depends(_creating)]
 Changing = Annotated[Command, Depends(_changing)]
 Erasing = Annotated[Command, Depends(_erasing)]
 Complying = Annotated[Command, Depends(_complying)]
+Administering = Annotated[Command, Depends(_administering)]
 Acknowledging = Annotated[Command, Depends(_acknowledging)]
 RecordId = Annotated[UUID, Path(description="The record's id.")]
 

@@ -21,6 +21,7 @@ from infra.http.shelf import Shelf
 from infra.retention import RetentionRunner
 from infra.subjects import Subjects
 from infra.tide import Tide
+from infra.webhooks.endpoints import Pinged, Seen
 from projections.model import Project, Row
 from projections.timeline import EntryFilter, Order, Place
 from projections.views import Views
@@ -40,6 +41,7 @@ from services.retention import Retentions
 from services.subscribers import Subscribers
 from services.tickets import Tickets
 from services.unsealing import Unsealing
+from services.webhooks import Webhooks
 
 R = TypeVar("R", bound=Row)
 
@@ -143,6 +145,24 @@ class UnusualAccesses(Protocol):
         ...
 
 
+class WebhookDesk(Protocol):
+    """Knows the webhooks and how delivery to them does. What names one raises `RecordNotFound`."""
+
+    async def all(self) -> Sequence[Seen]:
+        """Those that are not removed."""
+        ...
+
+    async def one(self, id: UUID) -> Seen: ...
+
+    async def secret(self, id: UUID, version: int) -> str:
+        """The secret that signs from that version of the webhook on."""
+        ...
+
+    async def ping(self, id: UUID) -> Pinged:
+        """Send a test event, once."""
+        ...
+
+
 class Certificates(Protocol):
     """Issues certificates of erasures."""
 
@@ -178,6 +198,8 @@ class Dependencies:
     store: EventStore
     reader: LogReader
     tide: Tide
+    webhooks: Webhooks
+    webhook_desk: WebhookDesk
     views: Views
     histories: Histories
     timeline: Timeline

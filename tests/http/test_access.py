@@ -110,6 +110,11 @@ NEEDED: dict[str, Scope] = {
     "POST /v1/unseal": Scope.SUBSCRIBE,
     "GET /v1/events": Scope.SUBSCRIBE,
     "POST /v1/subscribers/{id}/tokens": Scope.ADMIN,
+    **dict.fromkeys(("GET /v1/webhooks", "POST /v1/webhooks", "GET /v1/webhooks/{id}"), Scope.ADMIN),
+    **{
+        f"POST /v1/webhooks/{{id}}/{verb}": Scope.ADMIN
+        for verb in ("change", "resume", "replay", "rotate", "remove", "ping")
+    },
     "POST /v1/tokens": Scope.ADMIN,
     "GET /v1/tokens": Scope.ADMIN,
     "GET /v1/deadletters": Scope.ADMIN,
