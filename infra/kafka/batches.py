@@ -7,13 +7,14 @@ from collections.abc import Sequence
 from crc32c import crc32c
 from kafka.record.default_records import DefaultRecordBatch
 
-from infra.kafka.record import KafkaRecord
+from infra.kafka.record import Headers, KafkaRecord
 
 HEADER = DefaultRecordBatch.HEADER_STRUCT
 # The checksum covers what comes after it: from the attributes on.
 CHECKED_FROM = DefaultRecordBatch.ATTRIBUTES_OFFSET
 BEFORE_LENGTH = DefaultRecordBatch.AFTER_LEN_OFFSET
 MAGIC = 2
+NULL = b"\x01"  # a length of -1
 # The length of a record, its attributes, the time since the batch's and the place in the batch.
 RECORD_OVERHEAD = 12
 
@@ -27,8 +28,14 @@ def varint(number: int) -> bytes:
 
 def body_of(record: KafkaRecord) -> bytes:
     """Key, value and headers: all of a record that does not depend on its batch."""
-    key, value, headers = record.key, record.value, record.headers
-    parts = [varint(len(key)), key, varint(len(value)), value, varint(len(headers))]
+    return body(record.key, record.value, record.headers)
+
+
+def body(key: bytes, value: bytes | None, headers: Headers) -> bytes:
+    """The same of a record that may have no value: a tombstone, where the topic is compacted."""
+    parts = [varint(len(key)), key]
+    parts += (NULL,) if value is None else (varint(len(value)), value)
+    parts.append(varint(len(headers)))
     for name, content in headers:
         parts += (_names.get(name) or _name(name), varint(len(content)), content)
     return b"".join(parts)

@@ -29,11 +29,14 @@ class CannotShrink(Exception):
     """A topic has more partitions than asked for, and keeps them."""
 
 
-def ensure_topics(bootstrap_servers: str, names: Sequence[str], *, partitions: int = PARTITIONS) -> str:
+def ensure_topics(
+    bootstrap_servers: str, names: Sequence[str], *, partitions: int = PARTITIONS, compacted: bool = False
+) -> str:
     """Make the topics that are missing, and answer with the identity of the place they are in.
 
-    Existing topics are left as they are. The identity changes with the cluster and whenever a topic is made
-    anew, so that a checkpoint of one place is never taken for that of another. Safe to run by two at once.
+    `compacted` ones keep the newest record of each key. Existing topics are left as they are. The identity
+    changes with the cluster and whenever a topic is made anew, so that a checkpoint of one place is never
+    taken for that of another. Safe to run by two at once.
     """
     admin = _admin(bootstrap_servers)
     try:
@@ -41,7 +44,8 @@ def ensure_topics(bootstrap_servers: str, names: Sequence[str], *, partitions: i
         missing = [name for name in names if name not in present]
         cluster = admin.describe_cluster()
         if missing:
-            _create(admin, missing, partitions, replicas=min(REPLICAS_MAX, len(cluster["brokers"])))
+            replicas = min(REPLICAS_MAX, len(cluster["brokers"]))
+            _create(admin, missing, partitions, replicas, compacted=compacted)
         return _identity(cluster["cluster_id"], admin.describe_topics(list(names)))
     finally:
         admin.close()
@@ -95,9 +99,12 @@ def _admin(bootstrap_servers: str) -> KafkaAdminClient:
     )
 
 
-def _create(admin: KafkaAdminClient, names: Sequence[str], partitions: int, replicas: int) -> None:
+def _create(
+    admin: KafkaAdminClient, names: Sequence[str], partitions: int, replicas: int, *, compacted: bool
+) -> None:
     configs = {
-        "cleanup.policy": "delete",
+        # Of states the newest is kept; of events, which are history, all.
+        "cleanup.policy": "compact" if compacted else "delete",
         # The log is history: nothing of it ages out of the stream.
         "retention.ms": "-1",
         "retention.bytes": "-1",
