@@ -95,6 +95,8 @@ class PhoneNumber(CheckedText):
 
     @classmethod
     def check(cls, text: str) -> str:
+        if _is_canonical(text):
+            return text
         try:
             number = phonenumbers.parse(text, None)
         except phonenumbers.NumberParseException as error:
@@ -102,6 +104,36 @@ class PhoneNumber(CheckedText):
         if not phonenumbers.is_possible_number(number):
             raise ValueError("not a possible phone number of its country")
         return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+
+
+PLAIN_NUMBER = re.compile(r"\+([1-9][0-9]{6,14})", re.ASCII)
+COUNTRY_DIGITS_MAX = 3
+
+
+def _is_canonical(text: str) -> bool:
+    """Whether parsing would change nothing, as with most numbers that machines have written.
+
+    So it is where nothing in front can be a national prefix, and the length is one of the country's.
+    """
+    if (plain := PLAIN_NUMBER.fullmatch(text)) is None:
+        return False
+    digits = plain[1]
+    for end in range(1, COUNTRY_DIGITS_MAX + 1):
+        if int(digits[:end]) in phonenumbers.COUNTRY_CODE_TO_REGION_CODE:
+            prefix, lengths = _numbering(int(digits[:end]))
+            national = digits[end:]
+            return len(national) in lengths and national[0] != "0" and not (prefix and prefix.match(national))
+    return False
+
+
+@lru_cache(maxsize=512)
+def _numbering(country: int) -> tuple[re.Pattern[str] | None, frozenset[int]]:
+    """The national prefixes of a calling code, and how long its numbers may be."""
+    region = phonenumbers.region_code_for_country_code(country)
+    metadata: Any = phonenumbers.PhoneMetadata.metadata_for_region_or_calling_code(country, region)
+    prefix, described = metadata.national_prefix_for_parsing, metadata.general_desc
+    lengths = (*described.possible_length, *described.possible_length_local_only)
+    return re.compile(prefix) if prefix else None, frozenset(lengths)
 
 
 class CountryCode(CheckedText):

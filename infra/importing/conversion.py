@@ -49,6 +49,7 @@ def prose(text: str, characters_max: int = TEXT_CHARACTERS_MAX) -> str:
     return text
 
 
+@lru_cache(maxsize=4096)
 def one_of(words: type[StrEnum], text: str) -> StrEnum:
     """A word of a closed list, in any case."""
     try:

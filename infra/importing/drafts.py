@@ -1,10 +1,11 @@
 """What an import wants to store: drafts of records, their ids, and what it had to leave out."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
+
+from msgspec import Struct
 
 from domain.model import Aggregate, happening_at
 from infra.importing.mapping import AGGREGATES
@@ -20,8 +21,7 @@ class Command(NamedTuple):
     fields: dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Draft:
+class Draft(Struct, frozen=True):
     """One record to create, all its commands in one commit.
 
     `digest` tells it from another content of the same key.
@@ -50,8 +50,7 @@ class Draft:
         return aggregate
 
 
-@dataclass(frozen=True, slots=True)
-class Rejected:
+class Rejected(Struct, frozen=True):
     """A row that is not imported, or (`omitted`) only without these fields."""
 
     row: int

@@ -118,7 +118,10 @@ class Step(Part):
 
     def applies(self, row: Dictionary[str, str]) -> bool:
         """Whether the row calls for it: every condition holds."""
-        return all(_holds(row.get(column) or "", wanted) for column, wanted in self.when.items())
+        for column, wanted in self.when.items():  # noqa: SIM110 - all() takes three times as long
+            if not _holds(row.get(column) or "", wanted):
+                return False
+        return True
 
 
 def _holds(text: str, wanted: Condition) -> bool:

@@ -1,9 +1,11 @@
 """Values hold to their rules, in one form each, and never repeat what they refuse."""
 
 import json
+import random
 from decimal import Decimal
 from typing import Any
 
+import phonenumbers
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -138,3 +140,20 @@ def test_what_money_writes_it_reads_as_the_same(amount: Decimal, currency: str) 
     again = Money.model_validate_json(money.model_dump_json())
     assert again.amount.as_tuple() == money.amount.as_tuple()
     assert Money.model_validate(money.model_dump(mode="json"), context=STORED) == money
+
+
+def test_a_number_that_is_canonical_already_is_what_the_library_makes_of_it() -> None:
+    chance = random.Random(4)
+    for country in phonenumbers.COUNTRY_CODE_TO_REGION_CODE:
+        for _ in range(40):
+            text = f"+{country}{chance.randrange(10 ** chance.randrange(3, 12))}"
+            try:
+                number = phonenumbers.parse(text, None)
+                made = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+                expected = made if phonenumbers.is_possible_number(number) else None
+            except phonenumbers.NumberParseException:
+                expected = None
+            try:
+                assert PhoneNumber.parse(text) == expected
+            except ValueError:
+                assert expected is None, text
