@@ -31,6 +31,7 @@ MODULES: Final[Mapping[str, tuple[str, ...]]] = {
     "schedule": ("scheduling",),
     "status": ("upkeep",),
     "subject": ("dossier",),
+    "subscriber": ("subscribers",),
     "token": ("upkeep",),
     "topics": ("topics",),
     "up": ("serving",),

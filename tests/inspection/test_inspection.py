@@ -1,6 +1,7 @@
 """An inspection names what is missing, late or broken, each by the check it belongs to, and nothing else."""
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from infra.inspection.findings import Finding, Report, Severity, as_page, in_wor
 from infra.inspection.inspecting import inspect
 from services.backups import Backups
 from services.ports import CommandContext
+from services.subscribers import subscriber_of
 from tests.e2e.importing import projected, system_on
 
 
@@ -157,6 +159,32 @@ async def test_a_changed_ledger_is_found(system: System) -> None:
     [broken] = of(await looked(system), "ledger").values()
     assert broken.severity is Severity.FAULT
     assert "line 1" in broken.examples[0]
+
+
+async def test_a_subscriber_that_has_not_acknowledged_for_more_than_a_week_is_late(system: System) -> None:
+    long_ago = replace(context(), occurred_at=datetime.now(UTC) - timedelta(days=20))
+    for name in ("mirror", "post", "gone"):
+        await system.subscribers.register(
+            name=name, purpose="support", context=replace(long_ago, command_id=uuid7())
+        )
+    await system.subscribers.end(id=subscriber_of("gone"), context=context())
+    erased = []
+    for days in (9, 8, 6):
+        asked = await system.erasures.repeat(
+            id=uuid7(),
+            erased_subject_id=await customer(system, LawfulBasis.CONTRACT, "orders"),
+            ground=ErasureGround.OBJECTION,
+            categories=(),
+            context=replace(long_ago, command_id=uuid7()),
+            erased_at=datetime.now(UTC) - timedelta(days=days),
+        )
+        erased.append(asked.id)
+    await system.erasures.acknowledge(id=erased[0], subscriber="mirror", context=context())
+    for id in erased[:2]:
+        await system.erasures.acknowledge(id=id, subscriber="post", context=context())
+    found = of(await looked(system), "erasures")
+    late = found["subscribers that have not acknowledged erasures of more than a week ago"]
+    assert (late.severity, late.examples) == (Severity.LATE, ("mirror: 1",))
 
 
 async def test_a_backup_that_nothing_opens_any_more_is_a_fault(system: System) -> None:
