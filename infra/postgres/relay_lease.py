@@ -5,6 +5,7 @@ the connection of one that has not said anything for `SILENT_SECONDS_MAX`.
 """
 
 import asyncio
+import os
 import time
 from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
@@ -51,7 +52,10 @@ class PostgresRelayLease:
         with unavailable_on_outage():
             if self._connection is None:
                 self._connection = await AsyncConnection.connect(
-                    self.url, autocommit=True, application_name="lethe relay", connect_timeout=5
+                    self.url,
+                    autocommit=True,
+                    application_name=f"lethe relay {os.getpid()}",
+                    connect_timeout=5,
                 )
                 await self._connection.execute(KEEPALIVE)
                 await self._connection.execute(LAZY)
