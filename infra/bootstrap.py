@@ -45,10 +45,12 @@ from infra.postgres.segments import PostgresCheckpoints, PostgresSegments
 from infra.postgres.tokens import PostgresTokenStore
 from infra.postgres.views.holdings import PostgresHoldings
 from infra.postgres.views.letterbox import PostgresLetters
+from infra.postgres.views.standing import Standings
 from infra.postgres.views.store import PostgresViewStore
 from infra.postgres.views.tables import TABLES
 from infra.postgres.views.views import PostgresViews
 from infra.reacting import ReactionRunner
+from infra.rebuild import Rebuilder
 from infra.registrations import ViewedRegistrations
 from infra.retention import RetentionRunner
 from infra.rotation import Rotation
@@ -56,6 +58,7 @@ from infra.settings import Settings
 from infra.subjects import Subjects
 from infra.subscribertokens import ScopedSubscriberTokens
 from infra.timeline import Histories
+from infra.viewkeeping import ViewKeeper
 from infra.webhooks.desk import WebhookDesk
 from infra.webhooks.reach import Reach, networks_of
 from infra.webhooks.store import KEY_NAME as WEBHOOK_KEY
@@ -138,6 +141,9 @@ class System:
     reactions: Reactions
     views: PostgresViews
     view_store: PostgresViewStore
+    standings: Standings
+    rebuilder: Rebuilder
+    keeper: ViewKeeper
     reacting: ReactionRunner
     dead_letters: DeadLetters
     snapshots: Snapshots
@@ -281,7 +287,9 @@ def _compose(
     reactions = Reactions(application, unsealer)
     restrictions = Restrictions(application, marks=ring, ring=ring, subjects=subjects)
     holds = Holds(application, marks=ring, ring=ring, subjects=subjects)
-    view_store = PostgresViewStore(pool, unsealer, blind)
+    standings = Standings()
+    view_store = PostgresViewStore(pool, unsealer, blind, standings=standings)
+    rebuilder = Rebuilder(pool, reader, mapper, unsealer, blind, standings=standings)
     reacting = ReactionRunner(pool, reader, mapper, reactions, restrictions, holds, subscribers)
     system = System(
         settings=settings,
@@ -341,6 +349,9 @@ def _compose(
         reactions=reactions,
         views=views,
         view_store=view_store,
+        standings=standings,
+        rebuilder=rebuilder,
+        keeper=ViewKeeper(pool, rebuilder, standings),
         reacting=reacting,
         dead_letters=DeadLetters(PostgresLetters(pool), view_store, reader, mapper, [reacting]),
         snapshots=snapshots,

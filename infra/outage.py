@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from psycopg import DataError, Error, IntegrityError, OperationalError
+from psycopg.errors import FeatureNotSupported, InvalidSchemaName, UndefinedColumn, UndefinedTable
 
 from infra.kek.keys import KekUnusable, KeyStoreUnfit
 from services.ports import Unavailable, VersionConflict
@@ -22,6 +23,17 @@ def unavailable_on_outage() -> Iterator[None]:
         yield
     except OperationalError as error:
         raise Unavailable("the database cannot be reached just now") from error
+
+
+@contextmanager
+def unavailable_while_rebuilt() -> Iterator[None]:
+    """The same for whoever reads a view: one that is gone, or of another release's form, is built anew."""
+    try:
+        with unavailable_on_outage():
+            yield
+    except (UndefinedTable, UndefinedColumn, InvalidSchemaName, FeatureNotSupported) as error:
+        # The last: a statement prepared for columns of another type.
+        raise Unavailable("the view is being built anew") from error
 
 
 def is_of_event(error: Exception) -> bool:

@@ -101,8 +101,8 @@ class Projector:
     """Takes events from a source and moves the views on, until told to stop.
 
     Every failure ends the run, and with it the source: what was handed out and not applied must be handed
-    out again, so whoever runs it starts it anew (see `infra.supervision`). At each start what was parked is
-    tried again (`retry`): this may be the release that mends it.
+    out again, so whoever runs it starts it anew (see `infra.supervision`). At each start the views are looked
+    at (`check`), and what was parked is tried again (`retry`): this may be the release that mends it.
     """
 
     def __init__(
@@ -111,16 +111,20 @@ class Projector:
         store: ViewStore,
         *,
         name: str = LOG,
+        check: Callable[[], Coroutine[Any, Any, object]] | None = None,
         retry: Callable[[], Awaitable[object]] | None = None,
     ) -> None:
         self.open_source = open_source
         self.store = store
         self.name = name
+        self.check = check
         self.retry = retry
 
     async def run(self, stop: asyncio.Event) -> None:
         """Project until `stop` is set; what has been taken from the source is finished first."""
         async with AsyncExitStack() as stack:
+            if self.check is not None:
+                await _unless(stop, self.check())
             source = await _unless(stop, stack.enter_async_context(self.open_source()))
             if source is not None and self.retry is not None:
                 await self.retry()

@@ -14,9 +14,11 @@ from psycopg import AsyncConnection, sql
 
 from infra.outage import unavailable_on_outage
 from infra.postgres.database import Pool
+from infra.postgres.views.form import ViewForm
 from infra.postgres.views.letters import forget, succeed
+from infra.postgres.views.standing import Standing, Standings, difference, note_built, tables
 from infra.postgres.views.store import SWITCH_LOCK, PostgresViewStore
-from infra.postgres.views.tables import VIEWS
+from infra.postgres.views.tables import TABLES, VIEWS, Table
 from infra.projector import BATCH_EVENTS_MAX, KAFKA, LOG, LogSource
 from infra.undecoded import Decoder, TolerantDecoder
 from services.ports import BlindIndex, LogReader, Recorded, Unsealer
@@ -37,7 +39,10 @@ class RebuildRunning(Exception):
 
 @dataclass(frozen=True, slots=True)
 class RebuildReport:
-    """What came of a rebuild. The hashes are over all rows of the view, at the same position of the log."""
+    """What came of a rebuild. The hashes are over all rows of the view, at the same position of the log.
+
+    `live_hash` is empty where the live tables were gone, or of another form.
+    """
 
     view: str
     position: int
@@ -55,17 +60,28 @@ class Rebuilder:
     """Rebuilds views, one at a time in a database."""
 
     def __init__(
-        self, pool: Pool, reader: LogReader, mapper: Decoder, unsealer: Unsealer, blind: BlindIndex
+        self,
+        pool: Pool,
+        reader: LogReader,
+        mapper: Decoder,
+        unsealer: Unsealer,
+        blind: BlindIndex,
+        *,
+        tables: Sequence[Table[Any]] = TABLES,
+        standings: Standings | None = None,
     ) -> None:
         self.pool = pool
         self.reader = reader
         self.mapper = TolerantDecoder(mapper)
         self.unsealer = unsealer
         self.blind = blind
+        self.tables = tables
+        self.standings = standings or Standings()
 
     async def rebuild(self, view: str, progress: Progress = lambda done, total: None) -> RebuildReport:
         """Build the view anew and switch to it, whether it equals the live one or not: the log is right.
 
+        Its tables are made as this program declares them; the live ones may be another release's, or gone.
         Raises `UnknownView`, `RebuildRunning` or `Unavailable`; the live view then is as it was.
         """
         if view not in VIEWS:
@@ -94,22 +110,24 @@ class Rebuilder:
     async def _prepare(self, view: str) -> None:
         """Empty tables beside the live ones, unless an interrupted rebuild left some that are begun."""
         await self._drop_old(view)
+        form, beside = self.standings.forms[view], f"{view}_next"
         async with self.pool.connection() as connection, connection.transaction():
-            if await _tracked(connection, view, NEXT) is not None:
+            if await _is_begun(connection, beside, form):
                 return
-            beside = sql.Identifier(f"{view}_next")
-            await connection.execute(sql.SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(beside))
-            await connection.execute(sql.SQL("CREATE SCHEMA {}").format(beside))
-            for table in await _tables(connection, view):
-                await connection.execute(
-                    sql.SQL("CREATE TABLE {} (LIKE {} INCLUDING ALL)").format(
-                        sql.Identifier(f"{view}_next", table), sql.Identifier(view, table)
-                    )
-                )
-            await forget(connection, f"{view}_next")
             await connection.execute(
-                "INSERT INTO views.tracking (view, source, position) VALUES (%s, %s, 0)", [view, NEXT]
+                sql.SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(sql.Identifier(beside))
             )
+            await connection.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(beside)))
+            for table in form.tables:
+                for statement in table.creating(beside):
+                    await connection.execute(statement)
+            await forget(connection, beside)
+            await connection.execute(
+                "INSERT INTO views.tracking (view, source, position) VALUES (%s, %s, 0) "
+                "ON CONFLICT (view, source) DO UPDATE SET position = 0",
+                [view, NEXT],
+            )
+            await note_built(connection, beside, form)
 
     async def _build(self, view: str, progress: Progress) -> None:
         store = self._store(view, "_next")
@@ -131,23 +149,26 @@ class Rebuilder:
             built = await _tracked(connection, view, NEXT) or 0
             await self._bring(connection, self._store(view, "_next"), NEXT, built, horizon)
             await self._bring_live(connection, view, horizon)
+            form = self.standings.forms[view]
+            whole = difference(form, await tables(connection, [view])) is None
             if view == "directory":
-                await _purge(connection, "directory")
                 await _purge(connection, "directory_next")
-            live_hash, _ = await _hash(connection, view)
-            rebuilt_hash, rows = await _hash(connection, f"{view}_next")
-            for name, to in ((view, f"{view}_old"), (f"{view}_next", view)):
-                await connection.execute(
-                    sql.SQL("ALTER SCHEMA {} RENAME TO {}").format(sql.Identifier(name), sql.Identifier(to))
-                )
-            await connection.execute(
-                "DELETE FROM views.tracking WHERE view = %s AND source = %s", [view, NEXT]
-            )
-            await succeed(connection, view, f"{view}_next")
+                if whole:
+                    await _purge(connection, "directory")
+            live_hash = (await _hash(connection, view, form))[0] if whole else ""
+            rebuilt_hash, rows = await _hash(connection, f"{view}_next", form)
+            await _take_over(connection, view, form, horizon)
         return RebuildReport(view, horizon, rows, live_hash, rebuilt_hash)
 
     async def _bring_live(self, connection: AsyncConnection[Any], view: str, horizon: int) -> None:
-        """The live view as far as the rebuilt one: what the projector would do next, and then passes over."""
+        """The live view as far as the rebuilt one: what the projector would do next, and then passes over.
+
+        One that nobody keeps up, or that is another release's, stays as it is.
+        """
+        if (await self.standings.of(connection, [view]))[view] is not Standing.LIVE:
+            return
+        if difference(self.standings.forms[view], await tables(connection, [view])) is not None:
+            return  # damaged, and nobody has noticed yet
         source = LOG if await _tracked(connection, view, LOG) is not None else KAFKA
         shown = await _tracked(connection, view, LOG) if source == LOG else await _first_missing(connection)
         # Where rows lack events that they ought to show, those stay as they are: the hash will tell.
@@ -169,7 +190,48 @@ class Rebuilder:
             )
 
     def _store(self, view: str, suffix: str) -> PostgresViewStore:
-        return PostgresViewStore(self.pool, self.unsealer, self.blind, views=[view], suffix=suffix)
+        return PostgresViewStore(
+            self.pool,
+            self.unsealer,
+            self.blind,
+            views=[view],
+            suffix=suffix,
+            tables=self.tables,
+            standings=self.standings,
+        )
+
+
+async def _is_begun(connection: AsyncConnection[Any], beside: str, form: ViewForm) -> bool:
+    """Whether tables of this form lie there, from a rebuild that was interrupted."""
+    cursor = await connection.execute("SELECT fingerprint FROM views.built WHERE view = %s", [beside])
+    if await cursor.fetchone() != (form.fingerprint,):
+        return False
+    return {it.name for it in form.tables} <= set(await _tables(connection, beside))
+
+
+async def _take_over(connection: AsyncConnection[Any], view: str, form: ViewForm, horizon: int) -> None:
+    """The rebuilt tables, which have come to this position, become the live ones."""
+    for name, to in ((view, f"{view}_old"), (f"{view}_next", view)):
+        if await _exists(connection, name):
+            await connection.execute(
+                sql.SQL("ALTER SCHEMA {} RENAME TO {}").format(sql.Identifier(name), sql.Identifier(to))
+            )
+    await connection.execute("DELETE FROM views.tracking WHERE view = %s AND source = %s", [view, NEXT])
+    # It may have stood still, or be new: whoever feeds the other views goes on from here.
+    await connection.execute(
+        "INSERT INTO views.tracking AS live (view, source, position) "
+        "SELECT DISTINCT %s, source, %s FROM views.tracking WHERE source <> %s "
+        "ON CONFLICT (view, source) DO UPDATE SET position = greatest(live.position, excluded.position)",
+        [view, horizon, NEXT],
+    )
+    await succeed(connection, view, f"{view}_next")
+    await connection.execute("DELETE FROM views.built WHERE view = %s", [f"{view}_next"])
+    await note_built(connection, view, form)
+
+
+async def _exists(connection: AsyncConnection[Any], schema: str) -> bool:
+    cursor = await connection.execute("SELECT FROM pg_namespace WHERE nspname = %s", [schema])
+    return await cursor.fetchone() is not None
 
 
 async def _tables(connection: AsyncConnection[Any], schema: str) -> list[str]:
@@ -208,17 +270,18 @@ async def _purge(connection: AsyncConnection[Any], schema: str) -> None:
     )
 
 
-async def _hash(connection: AsyncConnection[Any], schema: str) -> tuple[str, int]:
-    """SHA-256 over the view's rows, in whatever order they lie; and how many there are."""
+async def _hash(connection: AsyncConnection[Any], schema: str, form: ViewForm) -> tuple[str, int]:
+    """SHA-256 over the view's rows, in whatever order they and their columns lie; and how many there are."""
     whole, rows = hashlib.sha256(), 0
-    for table in await _tables(connection, schema):
+    for table in sorted(form.tables, key=lambda it: it.name):
+        columns = sql.SQL(", ").join(sql.Identifier("it", name.name) for name in table.columns)
         cursor = await connection.execute(
             sql.SQL(
                 "SELECT count(*), sha256(coalesce(string_agg(digest, ''::bytea ORDER BY digest), ''::bytea)) "
-                "FROM (SELECT sha256(convert_to(it::text, 'UTF8')) AS digest FROM {} AS it) AS digests"
-            ).format(sql.Identifier(schema, table))
+                "FROM (SELECT sha256(convert_to(ROW({})::text, 'UTF8')) AS digest FROM {} AS it) AS digests"
+            ).format(columns, sql.Identifier(schema, table.name))
         )
         count, digest = await cursor.fetchone() or (0, b"")
-        whole.update(table.encode() + b"\0" + digest)
+        whole.update(table.name.encode() + b"\0" + digest)
         rows += count
     return whole.hexdigest(), rows

@@ -16,6 +16,8 @@ from infra.kek import KekUnusable, KeyStoreUnfit
 from infra.outage import unavailable_on_outage
 from infra.postgres.keystore import key_ring_at
 from infra.postgres.migrate import needs_migration
+from infra.postgres.views.form import FORMS
+from infra.postgres.views.standing import Standing, tables, unreadable
 from infra.postgres.views.tables import VIEWS
 from infra.projector import KAFKA, LOG
 from infra.scheduling import JobState
@@ -60,6 +62,10 @@ class Status(BaseModel):
     relay: list[Follower] = Field(description="One for each Kafka cluster and topics published to.")
     views: list[Follower]
     views_follow: str = Field(description="What views are fed from: log or kafka.")
+    views_standing: dict[str, Standing] = Field(
+        description="live; ahead: being built, of an earlier release; behind: a later release has built it; "
+        "damaged: being built anew."
+    )
     dead_letters: dict[str, int] = Field(description="Parked records, by view; those without any left out.")
     records: dict[str, int] = Field(description="Records by kind, as the views have them.")
     keys: dict[str, dict[str, int]] = Field(description="Data keys by category and state.")
@@ -86,6 +92,7 @@ async def status(system: System) -> Status:
         relay=[_follower(position, *it) for it in relayed],
         views=[_follower(position, *it) for it in tracked],
         views_follow=source,
+        views_standing=dict(await _standings(system)),
         dead_letters=dict(await system.dead_letters.counts()),
         records=dict(await _rows(system, RECORDS)),
         keys=keys,
@@ -120,9 +127,7 @@ async def metrics(system: System) -> bytes:
         for follower in followers:
             position.labels(follower.name).set(follower.position)
             lag.labels(follower.name).set(follower.lag)
-    parked = Gauge("lethe_dead_letters", "Records that a view waits with.", ["view"], registry=registry)
-    for view, number in (dict.fromkeys(VIEWS, 0) | found.dead_letters).items():
-        parked.labels(view).set(number)
+    _views(registry, found)
     records = Gauge("lethe_records", "Records, as the views have them.", ["kind"], registry=registry)
     for kind, number in found.records.items():
         records.labels(kind).set(number)
@@ -148,6 +153,15 @@ async def metrics(system: System) -> bytes:
         if job.succeeded_at is not None:
             age.labels(job.name).set((now - job.succeeded_at).total_seconds())
     return generate_latest(registry)
+
+
+def _views(registry: CollectorRegistry, found: Status) -> None:
+    parked = Gauge("lethe_dead_letters", "Records that a view waits with.", ["view"], registry=registry)
+    for view, number in (dict.fromkeys(VIEWS, 0) | found.dead_letters).items():
+        parked.labels(view).set(number)
+    standing = Gauge("lethe_view_live", "0: it is to be built anew.", ["view"], registry=registry)
+    for view, it in found.views_standing.items():
+        standing.labels(view).set(it is Standing.LIVE)
 
 
 def _trees(registry: CollectorRegistry, trees: Sequence[TreeFigures], now: datetime) -> None:
@@ -177,16 +191,18 @@ async def checks(system: System) -> Mapping[str, str | None]:
             behind = await needs_migration(system.database.url)
         key_store_fault = await _key_store_fault(system)
         fault_of_trees = await tree_fault(system.pool)
+        strange = await _unreadable(system)
     except Unavailable:
         return {"database": "cannot be reached"}
     lag = max((_follower(position, *it).lag for it in tracked), default=0)
+    late = f"{lag} positions behind" if lag > VIEWS_BEHIND_POSITIONS_MAX else None
     return {
         "database": None,
         "migrations": "not up to date" if behind else None,
         "keys": key_store_fault,
         "ledger": system.guard.fault,
         "trees": fault_of_trees,
-        "views": f"{lag} positions behind" if lag > VIEWS_BEHIND_POSITIONS_MAX else None,
+        "views": late if not strange else f"of another release's form: {', '.join(strange)}",
     }
 
 
@@ -194,10 +210,32 @@ async def warnings(system: System) -> Mapping[str, str]:
     """What somebody should look at though the system serves: nobody is helped by taking it out for that."""
     try:
         counts = await system.dead_letters.counts()
+        standings = await _standings(system)
     except Unavailable:
         return {}
     parked = ", ".join(f"{number} from {view}" for view, number in counts.items())
-    return {"dead_letters": f"records parked: {parked}"} if parked else {}
+    not_live = ", ".join(f"{view}: {it}" for view, it in standings.items() if it is not Standing.LIVE)
+    found = {"dead_letters": f"records parked: {parked}" if parked else "", "views": not_live}
+    return {name: words for name, words in found.items() if words}
+
+
+async def _standings(system: System) -> Mapping[str, Standing]:
+    with unavailable_on_outage():
+        async with system.pool.connection() as connection:
+            return await system.standings.of(connection, VIEWS)
+
+
+async def _unreadable(system: System) -> list[str]:
+    """Views that this release cannot read, as another one's reads. What is damaged mends itself."""
+    standings = await _standings(system)
+    forms = {
+        view: form for view, form in FORMS.items() if standings[view] in (Standing.AHEAD, Standing.BEHIND)
+    }
+    if not forms:
+        return []
+    with unavailable_on_outage():
+        async with system.pool.connection() as connection:
+            return unreadable(forms, await tables(connection, forms))
 
 
 async def _key_store_fault(system: System) -> str | None:

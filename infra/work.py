@@ -42,12 +42,14 @@ def projector_of(system: System) -> Projector:
         return Projector(
             lambda: following_log(system.pool, system.reader, system.mapper, system.view_store),
             system.view_store,
+            check=system.keeper.check,
             retry=system.dead_letters.retry_views,
         )
     return Projector(
         lambda: following_kafka(system),
         system.view_store,
         name=KAFKA,
+        check=system.keeper.ready,
         retry=system.dead_letters.retry_views,
     )
 
@@ -133,6 +135,7 @@ def project_and_react(system: System) -> dict[str, Work]:
     """What a projector process does."""
     return {
         "projector": projector_of(system).run,
+        "views": system.keeper.run,
         "reactions": system.reacting.run,
         "segments": lambda stop: repeat(SEGMENTS_EVERY_SECONDS, system.segmenter.advance, stop),
         "ledger": system.guard.run,

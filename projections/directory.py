@@ -5,7 +5,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Protocol, TypeAlias
+from typing import Final, Protocol, TypeAlias
 from uuid import UUID
 
 from domain.customer.events import (
@@ -218,6 +218,10 @@ def contact_details(row: DirectoryRow) -> Mapping[tuple[UUID, ContactDetail], Pe
             people = []
     found = {(id, ContactDetail.EMAIL): email for id, email, _ in people if email is not None}
     return found | {(id, ContactDetail.PHONE): phone for id, _, phone in people if phone is not None}
+
+
+VERSION: Final = 1
+"""Raised when the rows come to mean something else, or get other columns: then this view is built anew."""
 
 
 def project(rows: Rows[DirectoryRow], recorded: Recorded) -> None:

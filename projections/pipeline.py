@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Protocol
+from typing import Final, Protocol
 from uuid import UUID
 
 from domain.lead.events import (
@@ -122,6 +122,10 @@ class Pipeline(Protocol):
     async def totals(self, where: LeadFilter) -> list[StageTotal]:
         """Every stage in the order of `Stage`, empty ones too. Sums are exact."""
         ...
+
+
+VERSION: Final = 1
+"""Raised when the rows come to mean something else, or get other columns: then this view is built anew."""
 
 
 def project(rows: Rows[LeadRow], recorded: Recorded) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from typing import Protocol
+from typing import Final, Protocol
 from uuid import UUID
 
 from domain.model import Event
@@ -96,6 +96,10 @@ class PrivacyRequests(Protocol):
     ) -> list[PrivacyRequestRow]: ...
 
     async def figures(self, *, at: datetime) -> PrivacyFigures: ...
+
+
+VERSION: Final = 1
+"""Raised when the rows come to mean something else, or get other columns: then this view is built anew."""
 
 
 def project(rows: Rows[PrivacyRequestRow], recorded: Recorded) -> None:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import StrEnum
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Final, Protocol, TypeAlias
 from uuid import UUID
 
 from domain.activity.events import ActivityDescribed, ActivityRegistered, ActivityRetired
@@ -203,6 +203,10 @@ class Rights(Protocol):
     async def list_staff(
         self, where: StaffFilter, *, limit: int, after: UUID | None = None
     ) -> list[StaffRow]: ...
+
+
+VERSION: Final = 1
+"""Raised when the rows come to mean something else, or get other columns: then this view is built anew."""
 
 
 def project(rows: Rows[Any], recorded: Recorded) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol
+from typing import Final, Protocol
 from uuid import UUID
 
 from domain.model import Event
@@ -117,6 +117,10 @@ class Tickets(Protocol):
     async def queues(self, where: TicketFilter, *, at: datetime) -> list[Queue]:
         """The unresolved tickets by team, in order of team; those that no team has come last."""
         ...
+
+
+VERSION: Final = 1
+"""Raised when the rows come to mean something else, or get other columns: then this view is built anew."""
 
 
 def project(rows: Rows[TicketRow], recorded: Recorded) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from functools import cache
-from typing import Protocol
+from typing import Final, Protocol
 from uuid import UUID
 
 from msgspec import Struct
@@ -126,6 +126,10 @@ class TimelineIndex(Protocol):
     async def records(self, subject_id: UUID) -> Sequence[SubjectRecord]:
         """The records that name the subject, in the order in which they first did."""
         ...
+
+
+VERSION: Final = 1
+"""Raised when the rows come to mean something else, or get other columns: then this view is built anew."""
 
 
 def entry(recorded: Recorded) -> Entry:

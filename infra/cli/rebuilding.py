@@ -31,9 +31,8 @@ async def rebuild(
     Nobody waits for it. Interrupted, it leaves the live view as it is; run again, it goes on.
     """
     async with open_system(call.settings, migrated=False) as system:
-        rebuilder = Rebuilder(system.pool, system.reader, system.mapper, system.unsealer, system.blind)
         reports = [
-            await _rebuild(rebuilder, name, await system.reader.horizon())
+            await _rebuild(system.rebuilder, name, await system.reader.horizon())
             for name in (VIEWS if view is None else (view.value,))
         ]
     return Answer({"views": [_document(it) for it in reports]}, "\n".join(_in_words(it) for it in reports))

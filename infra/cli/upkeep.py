@@ -9,6 +9,7 @@ from uuid_utils.compat import uuid7
 from infra.access import Scope
 from infra.bootstrap import open_system
 from infra.cli.command import Answer, Call, command, lethe
+from infra.postgres.views.standing import Standing
 from infra.status import Status
 from infra.status import status as look
 
@@ -45,6 +46,11 @@ def _in_words(found: Status) -> str:
     lines = [
         f"{found.namespace}: log at position {found.position}, readers wait {found.fence_wait_seconds:.3f} s",
         *(f"  view {it.name}: {it.position} ({it.lag} behind)" for it in found.views),
+        *(
+            f"  view {view} is {it.upper()}"
+            for view, it in found.views_standing.items()
+            if it is not Standing.LIVE
+        ),
         *(f"  {number} records PARKED from {view}" for view, number in found.dead_letters.items()),
         *(f"  relay to {it.name}: {it.position} ({it.lag} behind)" for it in found.relay),
         *(

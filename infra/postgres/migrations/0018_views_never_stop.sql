@@ -30,6 +30,9 @@ CREATE TABLE views.skipped (
     PRIMARY KEY (originator_id, view, version)
 );
 
+-- What the program writes there is text; a fixed length is none of the view's business.
+ALTER TABLE pipeline.leads ALTER COLUMN currency TYPE text;
+
 -- In which form each view's live tables are: the number and the fingerprint of the program that built them.
 -- No row: as the migrations made them. `damage`: what was found to be wrong with them; they are built anew.
 -- `filled`: tables that were seen to hold rows. They never become empty again by themselves.

@@ -6,7 +6,7 @@ from itertools import groupby
 from typing import Any, LiteralString
 from uuid import UUID
 
-from infra.outage import unavailable_on_outage
+from infra.outage import unavailable_while_rebuilt
 from infra.postgres.database import Pool
 from projections.timeline import kind_of
 from services.retention import OF_PART, Holding
@@ -52,7 +52,7 @@ class PostgresHoldings:
     ) -> AsyncGenerator[tuple[UUID, Sequence[Holding]], None]:
         """Everybody who is named anywhere, in order of id, with the records that name them. Streamed."""
         values = _parameters(topics) | {"after": after or NOBODY}
-        with unavailable_on_outage():
+        with unavailable_while_rebuilt():
             async with (
                 self._pool.connection() as connection,
                 connection.transaction(),
@@ -75,7 +75,7 @@ class PostgresHoldings:
     ) -> dict[UUID, Sequence[Holding]]:
         """The same for these people only."""
         values = _parameters(topics) | {"ids": list(subject_ids)}
-        with unavailable_on_outage():
+        with unavailable_while_rebuilt():
             async with self._pool.connection() as connection:
                 records = await (await connection.execute(SOME, values)).fetchall()
         return {

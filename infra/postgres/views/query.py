@@ -6,7 +6,7 @@ from uuid import UUID
 
 from psycopg import sql
 
-from infra.outage import unavailable_on_outage
+from infra.outage import unavailable_while_rebuilt
 from infra.postgres.database import Pool
 from infra.postgres.views.tables import Table, load_rows
 from projections.model import Head, Row
@@ -31,7 +31,7 @@ async def fetch(
     pool: Pool, query: bytes | sql.SQL | sql.Composed, values: Sequence[Any] | Mapping[str, Any] = ()
 ) -> list[Any]:
     """All records of the query. Raises `Unavailable`."""
-    with unavailable_on_outage():
+    with unavailable_while_rebuilt():
         async with pool.connection() as connection:
             cursor = await connection.execute(query, values, binary=True)
             return await cursor.fetchall()
@@ -54,7 +54,7 @@ class RowReader(Generic[R]):
         return [found[id] for id in ids if id in found]
 
     async def by_id(self, ids: Sequence[UUID]) -> dict[UUID, R]:
-        with unavailable_on_outage():
+        with unavailable_while_rebuilt():
             async with self.pool.connection() as connection:
                 return await load_rows(connection, self.table, ids)
 

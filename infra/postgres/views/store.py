@@ -18,6 +18,7 @@ from infra.postgres.database import Pool
 from infra.postgres.views.apart import Apart, Given, Shower, report
 from infra.postgres.views.columns import column, unnested
 from infra.postgres.views.letters import Parked, parked, release, skips
+from infra.postgres.views.standing import Standings
 from infra.postgres.views.tables import TABLES, VIEWS, Table, by_aggregate, load_rows, save_rows
 from infra.undecoded import Decoder, Undecoded
 from projections.directory import ContactDetail, DirectoryRow, canonical, contact_details
@@ -54,28 +55,36 @@ class PostgresViewStore:
         *,
         views: Collection[str] = VIEWS,
         suffix: str = "",
+        tables: Sequence[Table[Any]] = TABLES,
+        standings: Standings | None = None,
     ) -> None:
         self.pool = pool
         self.unsealer = unsealer
         self.blind = blind
         self.views = tuple(views)
         self.suffix = suffix
-        self._tables = by_aggregate([table for table in TABLES if table.view in views])
+        self.standings = standings or Standings()
+        self._tables = by_aggregate([table for table in tables if table.view in views])
 
     async def tracked(self, source: str) -> int:
-        """The position up to which all of the views have come; 0 at first."""
+        """The position up to which all of the views have come that are written; 0 at first.
+
+        Raises `Superseded`.
+        """
         with unavailable_on_outage():
             async with self.pool.connection() as connection:
+                views = await self._writable(connection)
                 cursor = await connection.execute(
                     "SELECT position FROM views.tracking WHERE view = ANY (%s) AND source = %s",
-                    [list(self.views), source],
+                    [list(views), source],
                 )
                 positions = [int(record[0]) for record in await cursor.fetchall()]
-        return min(positions) if len(positions) == len(self.views) else 0
+        return min(positions, default=0) if len(positions) == len(views) else 0
 
     async def apply(self, batch: Sequence[Recorded], source: str) -> None:
-        """Move the views on, all together. Raises `Unavailable`; then none has moved.
+        """Move the views on, all together. Raises `Unavailable` or `Superseded`; then none has moved.
 
+        Views that are to be built anew are left out: whoever builds them brings them to where the others are.
         An event that a view cannot digest parks its record: that view shows the record as it was before, the
         others and all other records move on. See `infra.deadletters`.
         """
@@ -96,10 +105,10 @@ class PostgresViewStore:
         digests: Mapping[Sealed, bytes],
     ) -> None:
         """The same, as part of the caller's transaction; raises what cannot be digested."""
-        held = await parked(connection, self._names, {it.originator_id for it in batch})
-        await self._show(connection, self.views, batch, Given(digests, held=held))
-        await self._purge(connection, batch)
-        await self._track(connection, source, max(it.position for it in batch))
+        views = await self._writable(connection)
+        held = await self._held(connection, views, batch)
+        await self._show(connection, views, batch, Given(digests, held=held))
+        await self._end(connection, views, batch, source)
 
     async def bring(self, connection: AsyncConnection[Any], batch: Sequence[Recorded], source: str) -> None:
         """The same, as part of the caller's transaction; what cannot be digested is parked."""
@@ -123,6 +132,8 @@ class PostgresViewStore:
             async with self.pool.connection() as connection, connection.transaction():
                 # No batch is under way, so what the log holds of the records now is all that was held back.
                 await connection.execute("SELECT pg_advisory_xact_lock(%s)", [SWITCH_LOCK])
+                if view not in await self._writable(connection):
+                    return 0
                 released = await release(connection, view + self.suffix, ids)
                 stored = await reader.between([(id, 0, VERSION_MAX) for id in released])
                 events = [mapper.to_domain_event(it) for it in stored]
@@ -149,14 +160,14 @@ class PostgresViewStore:
         self, connection: AsyncConnection[Any], batch: Sequence[Recorded], source: str
     ) -> list[Parked]:
         """View by view: one stumbles over what does not concern another."""
-        held = await parked(connection, self._names, {it.originator_id for it in batch})
+        views = await self._writable(connection)
+        held = await self._held(connection, views, batch)
         letters: list[Parked] = []
-        for view in self.views:
+        for view in views:
             events = [it for it in batch if (view + self.suffix, it.originator_id) not in held]
             if events:
                 letters += await self._isolate(connection, view, events)
-        await self._purge(connection, batch)
-        await self._track(connection, source, max(it.position for it in batch))
+        await self._end(connection, views, batch, source)
         return letters
 
     async def _isolate(
@@ -210,6 +221,13 @@ class PostgresViewStore:
             return events
         return [it for it in events if (view + self.suffix, it.originator_id) not in given.held]
 
+    async def _end(
+        self, connection: AsyncConnection[Any], views: Sequence[str], batch: Sequence[Recorded], source: str
+    ) -> None:
+        if "directory" in views:
+            await self._purge(connection, batch)
+        await self._track(connection, views, source, max(it.position for it in batch))
+
     async def _purge(self, connection: AsyncConnection[Any], batch: Sequence[Recorded]) -> None:
         """Take the erased out of the blind index, whether or not a view shows their erasure."""
         erased = [
@@ -217,14 +235,20 @@ class PostgresViewStore:
             for it in batch
             if isinstance(it.event, SubjectErased) and it.event.covers(Category.CONTACT)
         ]
-        if erased and "directory" in self.views:
+        if erased:
             await connection.execute(
                 sql.SQL("DELETE FROM {} WHERE subject_id = ANY (%s)").format(self._blind_index), [erased]
             )
 
-    @property
-    def _names(self) -> list[str]:
-        return [view + self.suffix for view in self.views]
+    async def _writable(self, connection: AsyncConnection[Any]) -> Sequence[str]:
+        """What lies beside the live views is in our form; of the live ones, those that are."""
+        return self.views if self.suffix else await self.standings.writable(connection, self.views)
+
+    async def _held(
+        self, connection: AsyncConnection[Any], views: Sequence[str], batch: Sequence[Recorded]
+    ) -> set[tuple[str, UUID]]:
+        ids = {it.originator_id for it in batch}
+        return await parked(connection, [view + self.suffix for view in views], ids)
 
     def _parted(self, batch: Sequence[Recorded]) -> Mapping[Table[Any], list[Recorded]]:
         """The events by the tables that show them. In one order, as the locks are taken in it."""
@@ -335,12 +359,14 @@ class PostgresViewStore:
             literals,
         )
 
-    async def _track(self, connection: AsyncConnection[Any], source: str, position: int) -> None:
+    async def _track(
+        self, connection: AsyncConnection[Any], views: Sequence[str], source: str, position: int
+    ) -> None:
         await connection.execute(
             "INSERT INTO views.tracking AS live (view, source, position) "
             "SELECT it, %s, %s FROM unnest(%s::text[]) AS it ORDER BY it "
             "ON CONFLICT (view, source) DO UPDATE SET position = greatest(live.position, excluded.position)",
-            [source, position, list(self.views)],
+            [source, position, list(views)],
         )
 
     @property

@@ -1,6 +1,7 @@
 """All views in PostgreSQL together."""
 
 import asyncio
+from typing import Final
 
 from psycopg import sql
 
@@ -20,6 +21,24 @@ from services.ports import BlindIndex
 PAUSE_SECONDS_MIN = 0.002
 PAUSE_SECONDS_MAX = 0.05
 
+REACHED: Final = sql.SQL("""
+WITH damaged AS (SELECT view FROM views.built WHERE damage IS NOT NULL AND right(view, 5) <> '_next')
+SELECT EXISTS (SELECT FROM timeline.entries WHERE position = %(position)s)
+OR %(position)s <= (
+    SELECT CASE WHEN count(*) + (SELECT count(*) FROM damaged) >= %(views)s THEN min(position) ELSE 0 END
+    FROM views.tracking WHERE source = 'log' AND view NOT IN (SELECT view FROM damaged)
+)
+OR EXISTS (
+    SELECT FROM log.events AS it WHERE position = %(position)s AND (EXISTS (
+        SELECT FROM views.dead_letters AS parked WHERE parked.originator_id = it.originator_id
+        AND parked.view = 'timeline' AND parked.version <= it.originator_version
+    ) OR EXISTS (
+        SELECT FROM views.skipped WHERE skipped.originator_id = it.originator_id
+        AND skipped.view = 'timeline' AND skipped.version = it.originator_version
+    ))
+)
+""")
+
 
 class PostgresViews:
     """Implements `projections.views.Views`."""
@@ -38,14 +57,10 @@ class PostgresViews:
     async def reached(self, position: int) -> bool:
         """Its timeline entry came with the other views' rows, in one transaction, from whichever source.
 
-        Where the log is followed, a position without an event counts as reached once a later one is.
+        Where the log is followed, a position without an event counts as reached once a later one is. A view
+        that is damaged is not waited for, nor is an event that is parked or skipped: nobody would see it.
         """
-        query = sql.SQL(
-            "SELECT EXISTS (SELECT FROM timeline.entries WHERE position = %(position)s) OR %(position)s <= ("
-            "SELECT CASE WHEN count(*) = %(views)s THEN min(position) ELSE 0 END"
-            " FROM views.tracking WHERE source = 'log')"
-        )
-        ((reached,),) = await fetch(self.pool, query, {"position": position, "views": len(VIEWS)})
+        ((reached,),) = await fetch(self.pool, REACHED, {"position": position, "views": len(VIEWS)})
         return bool(reached)
 
     async def wait_for(self, position: int, timeout: float) -> bool:
