@@ -14,7 +14,9 @@ from domain.catalogue import AGGREGATES, layout
 from domain.model import Category, Event
 from domain.values import LawfulBasis, ProcessingRole
 from infra.tables import Table, markdown
-from projections.rights import ActivityFilter, ActivityRow, RetentionFilter, RetentionRow, Rights
+from projections.rights import ActivityFilter, ActivityRow, RetentionFilter, RetentionRow
+from projections.subscribers import SubscriberFilter, SubscriberRow
+from projections.views import Views
 
 ROWS_MAX: Final = 10_000
 REASON: Final = "reason"
@@ -76,12 +78,21 @@ class ActivityEntry(BaseModel):
     security: str | None
 
 
+class SubscriberEntry(BaseModel):
+    """A recipient: a program that follows the events, and what it may open of them."""
+
+    name: str
+    purpose: str = Field(description="What it follows for.")
+    grants: dict[Category, str] = Field(description="The purposes, by the category that it may open.")
+
+
 class Register(BaseModel):
     """The register of processing (GDPR, article 30) and the inventory of every field that can be stored."""
 
     namespace: str
     made_at: datetime
     activities: list[ActivityEntry]
+    subscribers: list[SubscriberEntry]
     uses: list[Use]
     fields: list[FieldEntry]
 
@@ -108,18 +119,26 @@ def _fields(kind: str, event: type[Event]) -> Iterable[FieldEntry]:
     yield FieldEntry(**about, field=REASON, sort=Sort.PERSONAL, category=Category.CONVERSATION, whose=whose)
 
 
-async def register(rights: Rights, *, namespace: str, at: datetime) -> Register:
+async def register(views: Views, *, namespace: str, at: datetime) -> Register:
     """The register as the views show it now."""
-    activities = await rights.list_activities(ActivityFilter(living=True), limit=ROWS_MAX)
-    policies = await rights.list_policies(RetentionFilter(living=True), limit=ROWS_MAX)
+    activities = await views.rights.list_activities(ActivityFilter(living=True), limit=ROWS_MAX)
+    policies = await views.rights.list_policies(RetentionFilter(living=True), limit=ROWS_MAX)
+    living = SubscriberFilter(living=True)
+    subscribers = await views.subscribers.list_subscribers(living, limit=ROWS_MAX)
     known = fields()
     return Register(
         namespace=namespace,
         made_at=at,
         activities=[ActivityEntry.model_validate(it) for it in sorted(activities, key=lambda it: it.code)],
+        subscribers=[_subscriber(it) for it in sorted(subscribers, key=lambda it: it.name)],
         uses=[_use(it, activities, policies, known) for it in Category],
         fields=known,
     )
+
+
+def _subscriber(row: SubscriberRow) -> SubscriberEntry:
+    grants = {Category(it["category"]): it["purpose"] for it in row.grants}
+    return SubscriberEntry(name=row.name, purpose=row.purpose, grants=grants)
 
 
 def _use(
@@ -165,6 +184,18 @@ def register_tables(of: Register) -> list[Table]:
     """The register, ready to be shown."""
     return [
         Table("Processing activities", ACTIVITY_HEADER, [_activity_row(it) for it in of.activities]),
+        Table(
+            "Subscribers",
+            ("Name", "Follows for", "May open"),
+            [
+                (
+                    it.name,
+                    it.purpose,
+                    ", ".join(f"{category} for {why}" for category, why in it.grants.items()),
+                )
+                for it in of.subscribers
+            ],
+        ),
         Table(
             "Categories of personal data",
             ("Category", "Purposes", "Retention", "Kept without an end in"),

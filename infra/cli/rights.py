@@ -53,7 +53,7 @@ async def show_register(
 ) -> Answer:
     """The register of processing (GDPR, article 30), with the inventory of every field that can be stored."""
     async with open_system(call.settings, migrated=False) as system:
-        found = await register(system.views.rights, namespace=call.settings.namespace, at=system.clock.now())
+        found = await register(system.views, namespace=call.settings.namespace, at=system.clock.now())
     write = html if form is Form.HTML else markdown
     words = f"{REGISTER_WORDS} Made at {found.made_at:%Y-%m-%d %H:%M} UTC."
     return Answer(found, write(f"Register of {found.namespace}", words, register_tables(found)).rstrip("\n"))

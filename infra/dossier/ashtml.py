@@ -97,10 +97,15 @@ def _head(about: Mapping[str, Any]) -> str:
 
 def _processing(about: Mapping[str, Any]) -> str:
     receivers = {
+        "Systems that may open your data": "; ".join(map(_recipient, about["recipients"])) or None,
         "Systems that receive changes": ", ".join(about["streams"]) or None,
         "Systems that confirmed an erasure": ", ".join(about["subscribers"]) or None,
     }
     return "".join(map(_item, about["activities"])) + _table(receivers)
+
+
+def _recipient(recipient: Mapping[str, Any]) -> str:
+    return f"{recipient['name']}, for {recipient['purpose']}: {', '.join(recipient['categories'])}"
 
 
 def _record(record: Mapping[str, Any]) -> str:

@@ -17,6 +17,7 @@ from infra.dossier import notice
 from infra.dossier.opening import Fields, Opening
 from projections.privacy import PrivacyRequestFilter
 from projections.rights import ActivityFilter, ConsentFilter, RetentionFilter
+from projections.subscribers import SubscriberFilter, SubscriberRow
 from projections.timeline import EntryFilter, Place, SubjectRecord
 from projections.views import Views
 from services.erasures import SubjectNotFound
@@ -171,12 +172,14 @@ class Dossier:
         views = self._sources.views
         activities = await views.rights.list_activities(ActivityFilter(living=True), limit=ROWS_MAX)
         erasures = await views.directory.erasures_of(self.asked.subject_id)
+        living = await views.subscribers.list_subscribers(SubscriberFilter(living=True), limit=ROWS_MAX)
         names = (
             "code", "name", "description", "lawful_basis", "categories", "recipients", "third_countries",
             "safeguards", "retention",
         )  # fmt: skip
         return {
             "activities": [_named(it, *names) for it in activities],
+            "recipients": [it for row in sorted(living, key=lambda it: it.name) for it in _recipient(row)],
             "streams": sorted(self._sources.streams),
             "subscribers": sorted({name for it in erasures for name in it.acknowledged_by}),
         }
@@ -265,12 +268,27 @@ class Dossier:
         return "many people"
 
     async def _accesses(self) -> AsyncIterator[dict[str, Any]]:
-        """When whose data was shown, what for, and which: not to whom of the staff."""
+        """When whose data was shown, what for, and which: not to whom of the staff, but to which system."""
         where, before = AccessFilter(subject_id=self.asked.subject_id), None
         while kept := await self._sources.accesses.find(where, limit=ROWS_MAX, before=before):
+            systems = await self._sources.views.subscribers.names({it.access.actor for it in kept})
             for it in kept:
-                yield _named(it.access, "at", "operation", "purpose", "ground", "categories", "export_id")
+                shown = _named(it.access, "at", "operation", "purpose", "ground", "categories", "export_id")
+                yield shown | {"subscriber": systems.get(it.access.actor)}
             before = (kept[-1].batch, kept[-1].line)
+
+
+def _recipient(row: SubscriberRow) -> list[dict[str, Any]]:
+    """What a subscriber may open, by purpose."""
+    purposes = dict.fromkeys(it["purpose"] for it in row.grants)
+    return [
+        {
+            "name": row.name,
+            "purpose": purpose,
+            "categories": [it["category"] for it in row.grants if it["purpose"] == purpose],
+        }
+        for purpose in purposes
+    ]
 
 
 def _named(it: Any, *names: str) -> dict[str, Any]:

@@ -64,6 +64,10 @@ PROCESSING: Final = _object(
         ),
         "The register of processing: purposes, lawful bases and recipients.",
     ),
+    recipients=_list(
+        _object(name=TEXT, purpose=TEXT, categories={"type": "array", "items": CATEGORY}),
+        "Systems that follow the events, what they may open of them, and what for.",
+    ),
     streams=TEXTS | {"description": "Streams on which changes are published, sealed."},
     subscribers=TEXTS | {"description": "Systems that said they erased their copies."},
 )
@@ -108,6 +112,7 @@ ACCESS: Final = _object(
     ground=_maybe(TEXT),
     categories={"type": "array", "items": CATEGORY},
     export_id=_maybe(ID),
+    subscriber=_maybe(TEXT) | {"description": "The system it was shown to; null: somebody of the staff."},
 )
 EXPORT: Final = _object(
     id=ID,

@@ -41,11 +41,12 @@ OTHER_FORMS: Final[dict[str, Any]] = {
 async def read_register(door: Door, token: Reader, query: Annotated[RegisterQuery, Query()]) -> Any:
     """The register of processing (GDPR, article 30).
 
-    Its living activities; what each category of personal data is used for, and how long it is kept; and every
-    field of every event that can be stored, from the catalogue that the program itself is held to.
+    Its living activities; who follows the events, and may open what; what each category of personal data is
+    used for, and how long it is kept; and every field of every event that can be stored, from the catalogue
+    that the program itself is held to.
     """
     await wait_for(door, query)
-    found = await register(door.views.rights, namespace=door.namespace, at=door.clock.now())
+    found = await register(door.views, namespace=door.namespace, at=door.clock.now())
     if query.form is Form.JSON:
         return found
     write = html if query.form is Form.HTML else markdown

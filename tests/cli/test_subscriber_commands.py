@@ -30,8 +30,6 @@ async def test_a_subscriber_is_registered_granted_revoked_ended_and_listed(
     revoked = lethe("subscriber", "revoke", "mirror", "--category", "contact", **where)
     assert revoked.stdout == "mirror may not open contact any more.\n"
     assert lethe("subscriber", "end", "mirror", **where).stdout == "mirror has ended.\n"
-    again = lethe("subscriber", "register", "mirror", "--purpose", "support", **where)
-    assert (again.returncode, "Its name is never given again" in again.stderr) == (1, True)
     async with system_on(database_url, tmp_path) as system:
         await projected(system)
         [kept] = await system.tokens.all()

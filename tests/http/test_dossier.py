@@ -21,6 +21,7 @@ from infra.dossier.provided import PROVIDED
 from services.ports import CommandContext
 from tests.http.samples import activity, organisation, person, ticket
 from tests.http.stack import Running
+from tests.http.subscribing import subscribing
 
 PUBLISHED = Path(__file__).parents[2] / "docs" / "schemas" / "dossier.schema.json"
 SECRET = "<script>alert('Maya & co')</script>"
@@ -222,6 +223,32 @@ def test_it_tells_what_for_on_which_basis_to_whom_and_for_how_long_but_of_no_leg
     assert "matter-4711" not in json.dumps(found)
     assert "hold" not in {it["kind"] for it in (*found["records"], *found["history"])}
     command(api, f"/v1/retention/{kept['id']}/withdraw")
+
+
+def test_it_names_the_systems_that_may_open_the_data_and_those_that_did(
+    api: httpx.Client, maya: dict[str, Any], schema: Draft202012Validator
+) -> None:
+    with subscribing(api, "identity", "contact") as mirror, subscribing(api) as other:
+        last = mirror.command("grant", categories=["contact"], purpose="post")
+        mirror.shown(last["position"])
+        registered = dossier(api, maya).json()["history"][0]["position"]
+        assert set(mirror.unseal(registered)[0]["values"]) == {"name", "email", "address"}
+        until = time.monotonic() + 30
+        while not api.get(f"/v1/actors/{mirror.id}/accesses").json()["items"]:
+            assert time.monotonic() < until
+        found, page = dossier(api, maya).json(), dossier(api, maya, format="html").text
+        schema.validate(found)
+        of_mirror = [it for it in found["processing"]["recipients"] if it["name"] == mirror.name]
+        assert of_mirror == [
+            {"name": mirror.name, "purpose": "support", "categories": ["identity"]},
+            {"name": mirror.name, "purpose": "post", "categories": ["contact"]},
+        ]
+        assert {it["purpose"] for it in found["accesses"] if it["subscriber"] == mirror.name} == {
+            "support",
+            "post",
+        }
+        assert f"{mirror.name}, for support: identity" in page
+        assert other.name not in page, "it may open nothing"
 
 
 def test_one_that_breaks_off_is_recorded_as_aborted_and_answers_nothing(

@@ -8,8 +8,11 @@ from domain.catalogue import EVENTS, layout
 from domain.model import Category
 from domain.values import LawfulBasis, SubjectKind
 from infra.inventory import REASON, Sort, fields, inventory_page, register, register_tables
+from infra.memory.tokens import MemoryTokenStore
 from infra.memory.views import MemoryViews
+from infra.subscribertokens import ScopedSubscriberTokens
 from infra.tables import Table, html, markdown
+from services.subscribers import Subscribers, subscriber_of
 from tests.rightsworlds import RightsWorld, rights_world
 
 PAGE = Path(__file__).parents[2] / "docs" / "inventory.md"
@@ -45,8 +48,10 @@ async def test_the_register_says_of_each_category_what_for_and_how_long(tmp_path
     async with rights_world(None, tmp_path) as world:
         await kept(world)
         assert isinstance(world.views, MemoryViews)
-        found = await register(world.views.rights, namespace="main", at=datetime(2026, 3, 4, tzinfo=UTC))
+        found = await register(world.views, namespace="main", at=datetime(2026, 3, 4, tzinfo=UTC))
     assert [it.code for it in found.activities] == ["news", "orders"]
+    grants = {Category.CONTACT: "news", Category.IDENTITY: "orders"}
+    assert [(it.name, it.purpose, it.grants) for it in found.subscribers] == [("mailer", "news", grants)]
     uses = {it.category: it for it in found.uses}
     assert uses[Category.CONTACT].purposes == ["news"]
     assert uses[Category.CONVERSATION].retention == {"ticket": "30 days after ticket.closed: limitation"}
@@ -55,6 +60,7 @@ async def test_the_register_says_of_each_category_what_for_and_how_long(tmp_path
     page = html("Register", "words", register_tables(found))
     assert "news: &lt;b&gt;News&lt;/b&gt;" not in page
     assert "&lt;b&gt;News&lt;/b&gt;: Monthly | news." in page
+    assert "identity for orders, contact for news" in page
 
 
 async def kept(world: RightsWorld) -> None:
@@ -72,6 +78,15 @@ async def kept(world: RightsWorld) -> None:
     await world.activities.register(code="orders", context=world.command(), **says)
     gone = await world.activities.register(code="gone", context=world.command(), **says)
     await world.activities.retire(id=gone.id, context=world.command())
+    subscribers = Subscribers(world.application, tokens=ScopedSubscriberTokens(MemoryTokenStore(world.clock)))
+    for name in ("mailer", "old"):
+        await subscribers.register(name=name, purpose="news", context=world.command())
+    mailer = subscriber_of("mailer")
+    await subscribers.grant(id=mailer, categories=[Category.CONTACT], context=world.command())
+    await subscribers.grant(
+        id=mailer, categories=[Category.IDENTITY], purpose="orders", context=world.command()
+    )
+    await subscribers.end(id=subscriber_of("old"), context=world.command())
     talk = Category.CONVERSATION
     await world.retentions.set(kind="ticket", category=talk, context=world.command(), **term)
     await world.follow()
