@@ -32,6 +32,7 @@ class ViewKeeper:
         self.standings = standings
         self.seconds = seconds
         self._told: dict[str, Standing] = {}
+        self._needed = asyncio.Event()
 
     async def look(self) -> dict[str, Standing]:
         """Hold the live tables against what is declared, and note what is wrong. Takes milliseconds."""
@@ -70,17 +71,20 @@ class ViewKeeper:
         return built
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Settle now and every 10 seconds, until `stop` is set."""
+        """Settle now, every 10 seconds and when somebody's look found something, until `stop` is set."""
         while not stop.is_set():
             await self.settle()
-            try:
-                async with asyncio.timeout(self.seconds):
-                    await stop.wait()
-            except TimeoutError:
-                continue
+            self._needed.clear()
+            waiting = [asyncio.create_task(it.wait()) for it in (stop, self._needed)]
+            await asyncio.wait(waiting, timeout=self.seconds, return_when=asyncio.FIRST_COMPLETED)
+            for it in waiting:
+                it.cancel()
+            await asyncio.gather(*waiting, return_exceptions=True)
 
     def _tell(self, found: dict[str, Standing]) -> None:
         for view, standing in found.items():
             if standing is not self._told.get(view, Standing.LIVE):
                 log.error("view_not_live", view=view, state=standing)
         self._told = found
+        if set(found.values()) & set(TO_BUILD):
+            self._needed.set()
