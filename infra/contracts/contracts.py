@@ -9,7 +9,7 @@ from domain.catalogue import EVENTS
 from domain.model import Event
 from infra import json
 from infra.contracts import asyncapi
-from infra.contracts.asyncapi import Schemas
+from infra.contracts.kafkachannels import Schemas
 from infra.contracts.schemas import schemas_of
 from infra.contracts.shapes import Shape
 

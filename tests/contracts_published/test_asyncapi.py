@@ -10,6 +10,10 @@ from infra.contracts.contracts import Contracts
 from infra.http.feed import FeedQuery
 from infra.kafka.checkpoints import checkpoint_topic
 from infra.kafka.record import STREAMS, to_record, topics
+from infra.kafka.replay import replay_topic
+from infra.kafka.states import state_topic
+from infra.webhooks.sending import MEDIA_TYPE
+from infra.webhooks.signing import signed
 from tests.contracts_published.said import stored
 from tests.domain.test_golden import NAMES
 
@@ -47,12 +51,13 @@ def test_every_reference_in_it_points_to_something() -> None:
 
 
 def test_it_names_the_topics_of_the_system_that_serves_it() -> None:
-    kafka = [
-        it["address"]
+    addresses = {
+        it["address"].format(name="late", view="tickets")
         for it in DOCUMENT["channels"].values()
-        if it["servers"] == [{"$ref": "#/servers/kafka"}]
-    ]
-    assert sorted(kafka) == sorted([*topics("north"), checkpoint_topic("north")])
+        if it.get("servers") == [{"$ref": "#/servers/kafka"}]
+    }
+    own = {checkpoint_topic("north"), replay_topic("north", "late"), state_topic("north", "tickets")}
+    assert addresses == own | set(topics("north"))
 
 
 def test_an_event_is_announced_in_the_topic_that_it_goes_to() -> None:
@@ -68,12 +73,27 @@ def test_an_event_is_announced_in_the_topic_that_it_goes_to() -> None:
         assert resolved(message["payload"])["$id"] == headers["ce_dataschema"].decode()
 
 
-def test_every_version_of_every_event_is_in_one_channel_and_its_operation() -> None:
-    announced = [name for it in DOCUMENT["channels"].values() for name in it["messages"]]
-    expected = [f"{type}.v{version}" for type, version in CONTRACTS.schemas]
-    assert sorted(announced) == sorted([*expected, "checkpoint", "page"])
-    sent = [it["$ref"].rpartition("/")[2] for op in DOCUMENT["operations"].values() for it in op["messages"]]
+def test_every_version_of_every_event_is_in_one_channel_and_in_replays() -> None:
+    channels = {name: list(it["messages"]) for name, it in DOCUMENT["channels"].items()}
+    expected = sorted(f"{type}.v{version}" for type, version in CONTRACTS.schemas)
+    assert sorted(channels["replay"]) == expected
+    assert sorted(name for stream in set(STREAMS.values()) for name in channels[stream]) == expected
+
+
+def test_every_message_of_a_channel_is_sent_by_an_operation() -> None:
+    sent = [it["$ref"] for operation in DOCUMENT["operations"].values() for it in operation["messages"]]
+    announced = [
+        f"#/channels/{channel}/messages/{name}"
+        for channel, it in DOCUMENT["channels"].items()
+        for name in it["messages"]
+    ]
     assert sorted(sent) == sorted(announced)
+
+
+def test_a_webhook_has_the_headers_that_are_announced() -> None:
+    announced = DOCUMENT["channels"]["webhook"]["messages"]["delivered"]
+    assert announced["contentType"] == MEDIA_TYPE
+    assert announced["headers"]["properties"].keys() == signed([b"secret"], "id", 0, b"{}").keys()
 
 
 def test_the_feed_takes_the_parameters_that_are_announced() -> None:
