@@ -16,7 +16,8 @@ from tests.streams import Writers, assert_whole, fill, logged, published
 TORTURE = os.environ.get("LETHE_TORTURE") == "1"
 ROUNDS = 20 if TORTURE else 2
 SILENT_SECONDS = 4.0 if TORTURE else 1.5
-BACKLOG = 3_000
+BACKLOG = 1_000
+CHUNK = "20"  # so small that one is sent whole, in one go
 TAKEOVER_SECONDS_MAX = 10
 
 
@@ -27,11 +28,11 @@ async def test_a_relay_that_was_stopped_publishes_nothing_more_when_it_goes_on(
 ) -> None:
     namespace = f"row12-{uuid4().hex}"
     fill(database_url, BACKLOG)
-    writers, stop = Writers(database_url, writers=2, pause_seconds=0.05), asyncio.Event()
+    writers, stop = Writers(database_url, writers=1, pause_seconds=0.1), asyncio.Event()
     writing = asyncio.create_task(writers.run(stop))
     chance = random.Random(12)
     try:
-        with fleet_of(database_url, broker.address, namespace, f"{SILENT_SECONDS}") as fleet:
+        with fleet_of(database_url, broker.address, namespace, f"{SILENT_SECONDS}", CHUNK) as fleet:
             active, standby = fleet.start(), fleet.start()
             await fleet.connected(2)
             await fleet.reach(1)
