@@ -59,16 +59,30 @@ class Source(Protocol):
     It raises `Unreachable` for what passes by itself, `Refused` and `AnotherLog` for what does not.
     """
 
-    name: str
-    """What its marks are kept under."""
-    api: Api | None
-    """Where boxes are opened and erasures acknowledged; None: nowhere."""
-    begins_later: bool
-    """Whether the first event of a record that it brings may have any version."""
-    partial: bool
-    """Whether it brings only some of a record's events: gaps are no fault then."""
-    interruptible: bool
-    """Whether an exception may end `next` at any point."""
+    @property
+    def name(self) -> str:
+        """What its marks are kept under."""
+        ...
+
+    @property
+    def api(self) -> Api | None:
+        """Where boxes are opened and erasures acknowledged; None: nowhere."""
+        ...
+
+    @property
+    def begins_later(self) -> bool:
+        """Whether the first event of a record that it brings may have any version."""
+        ...
+
+    @property
+    def partial(self) -> bool:
+        """Whether it brings only some of a record's events: gaps are no fault then."""
+        ...
+
+    @property
+    def interruptible(self) -> bool:
+        """Whether an exception may end `next` at any point."""
+        ...
 
     def open(self, subscriber: str, streams: Sequence[str], marks: Marks) -> None:
         """Begin with these streams, each part at its mark; or begin so again."""

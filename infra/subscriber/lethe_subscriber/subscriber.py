@@ -88,7 +88,10 @@ class Subscriber(Generic[C]):
                 self._close()
 
     def stop(self) -> None:
-        """End `run` after the transaction under way. For handlers and other threads."""
+        """End `run` after the transaction under way, or when a wait for new events is over (20 s at most).
+
+        For handlers and other threads.
+        """
         self._stop.ask()
 
     def dead_letters(self, *, skipped: bool = False) -> Sequence[DeadLetter]:
