@@ -9,6 +9,7 @@ from infra import status
 from infra.auditing import bundling_of
 from infra.bootstrap import System
 from infra.contracts.contracts import Contracts
+from infra.ending import ended
 from infra.history.manifests import Manifests
 from infra.history.replay import Replays
 from infra.http.dependencies import Dependencies
@@ -83,11 +84,8 @@ async def door_of(system: System, stop: asyncio.Event) -> AsyncIterator[Dependen
             shelf=Shelf(system.settings.key_cache_seconds),
         )
     finally:
-        following.cancel()
-        guarding.cancel()
-        ebbing.cancel()
         tide.close()
-        await asyncio.gather(following, guarding, ebbing, return_exceptions=True)
+        await ended(following, guarding, ebbing)
 
 
 async def _close_at(stop: asyncio.Event, tide: Tide) -> None:

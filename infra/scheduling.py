@@ -16,6 +16,7 @@ from psycopg import AsyncConnection
 from pydantic import BaseModel, Field
 
 from domain.model import DomainError
+from infra.ending import ended
 from infra.outage import unavailable_on_outage
 from infra.postgres.database import Pool
 from infra.supervision import supervise
@@ -83,9 +84,7 @@ class Scheduler:
         try:
             await stop.wait()
         finally:
-            for job in jobs:
-                job.cancel()
-            await asyncio.gather(*jobs, return_exceptions=True)
+            await ended(*jobs)
 
     async def announce(self) -> None:
         """Make the jobs known, and forget those that are no more."""

@@ -9,6 +9,7 @@ from uuid_utils.compat import uuid7
 
 from infra.access import EVERYTHING, WeakToken
 from infra.bootstrap import CannotStart, System, open_system
+from infra.ending import ended
 from infra.serving import keep_workers, listen, serve_system, stop_on_signals
 from infra.settings import Settings
 from infra.work import Work, everything, going_on, project_and_react, relaying, scheduled
@@ -104,8 +105,7 @@ async def _reviving(system: System) -> AsyncIterator[None]:
     try:
         yield
     finally:
-        watch.cancel()
-        await asyncio.gather(watch, return_exceptions=True)
+        await ended(watch)
 
 
 def _url(listening: socket.socket) -> str:

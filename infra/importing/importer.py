@@ -15,6 +15,7 @@ from pydantic import BaseModel, ValidationError
 from uuid_utils.compat import uuid7
 
 from domain.model import DomainError, happening_at
+from infra.ending import ended
 from infra.importing.batches import DraftedFile, NextBatch, batches_of
 from infra.importing.drafts import Draft, Rejected
 from infra.importing.known import KnownCommands
@@ -175,9 +176,7 @@ async def _all(lanes: Sequence[asyncio.Task[None]]) -> None:
     try:
         await asyncio.gather(*lanes)
     finally:
-        for lane in lanes:
-            lane.cancel()
-        await asyncio.gather(*lanes, return_exceptions=True)
+        await ended(*lanes)
 
 
 def _reject(run: _Run, rejected: Rejected) -> None:

@@ -14,6 +14,7 @@ import structlog
 from eventsourcing.persistence import Notification
 from kafka.errors import KafkaError
 
+from infra.ending import ended
 from infra.kafka.partitioning import Growth, Partitioning
 from infra.kafka.publisher import ForeignStream, Prepared, Publisher
 from services.ports import LogReader, Unavailable
@@ -145,10 +146,8 @@ class Relay:
             for task in done:
                 task.result()
         finally:
-            for task in tasks:
-                task.cancel()
             # Before the lease goes: whoever takes it next should not find this one still publishing.
-            await asyncio.shield(asyncio.gather(*tasks, return_exceptions=True))
+            await asyncio.shield(ended(*tasks))
 
     async def _publish(self, stop: asyncio.Event) -> None:
         publisher = await self._open()
@@ -178,9 +177,7 @@ class Relay:
         finally:
             self.leading = False
             publisher.halt()
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await ended(*tasks)
             await asyncio.to_thread(publisher.close)
 
     async def _open(self) -> Publisher:
