@@ -22,6 +22,7 @@ from infra.postgres.views.tables import VIEWS
 from infra.projector import KAFKA, LOG
 from infra.scheduling import JobState
 from infra.scheduling import states as job_states
+from infra.webhooks.figures import measure as measure_webhooks
 from services.ports import KeyLost, Unavailable
 
 VIEWS_BEHIND_POSITIONS_MAX = 100_000
@@ -152,6 +153,7 @@ async def metrics(system: System) -> bytes:
         failed.labels(job.name).set(job.state == "failed")
         if job.succeeded_at is not None:
             age.labels(job.name).set((now - job.succeeded_at).total_seconds())
+    await measure_webhooks(registry, system.webhook_desk)
     return generate_latest(registry)
 
 

@@ -58,6 +58,7 @@ def running(database_url: str, folder: Path) -> Iterator[Running]:
         database_url=SecretStr(database_url),
         checkpoint_seconds=0.2,
         witnesses=WITNESS.vkey,
+        webhook_networks="127.0.0.0/8",
     )
     log = StringIO()
     configure("debug", log)
