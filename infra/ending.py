@@ -9,8 +9,8 @@ AGAIN_SECONDS = 0.5
 async def ended(*tasks: "asyncio.Task[Any]") -> None:
     """Cancel the tasks and wait until they have ended, however they did.
 
-    Cancelled once, a loop may go on for ever: `asyncio.wait_for` of Python 3.11, by which psycopg waits for the
-    server, drops a cancellation that comes together with the answer (https://bugs.python.org/issue42130).
+    Cancelled once, a loop may go on for ever: `asyncio.wait_for` of Python 3.11, by which psycopg waits for
+    the server, drops a cancellation that comes with the answer (https://bugs.python.org/issue42130).
     """
     pending = {it for it in tasks if not it.done()}
     while pending:

@@ -18,6 +18,7 @@ from eventsourcing.persistence import Notification
 from domain.webhook.events import ParkCause
 from infra import json
 from infra.cloudevents import Wanted, cloud_event
+from infra.ending import ended
 from infra.tide import Tide
 from infra.webhooks.answers import GONE, OVERLOADED, Answer
 from infra.webhooks.endpoints import Endpoint
@@ -106,7 +107,7 @@ class Session:
                 self._start(group)
                 await _set_within(self._moved, self._seconds_until_due())
             self.end()
-            reading.cancel()
+            await ended(reading)
             # What is under way may still arrive.
             if self._attempts:
                 await asyncio.wait(self._attempts, timeout=END_SECONDS_MAX)
