@@ -1,8 +1,15 @@
-"""How fast single events are appended by 32 concurrent writers, against the stock library's recorder."""
+"""How fast single events are appended by 32 and 128 concurrent writers.
+
+Against the stock library's recorder with as many threads, and against pgbench with as many clients that
+insert rows like ours (the event and the answer to its command, by the same statement), each durable when
+answered.
+"""
 
 import asyncio
 import os
+import re
 import statistics
+import subprocess
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -17,16 +24,29 @@ from rich.table import Table
 
 from domain.lead.events import LeadQualified
 from domain.values import Money
-from infra.postgres.embedded import EmbeddedPostgres
+from infra.eventloop import run
+from infra.postgres.embedded import PROGRAMS, EmbeddedPostgres
 from infra.postgres.migrate import migrate
 from services.ports import Commit
 from tests.eventlogs import NAMESPACE, START, Person, PostgresLog, append_all, postgres_log, registrations
 
 EVENTS: Final = int(os.environ.get("BENCH_EVENTS", "12000"))
 STOCK_EVENTS: Final = EVENTS // 6
-WRITERS: Final = 32
-ROUNDS: Final = 3
-FLOOR: Final = 5.0
+DIGEST: Final = b"a digest"
+WRITERS: Final = (32, 128)
+ROUNDS: Final = 5
+FLOOR: Final = 10.0
+PGBENCH_FLOOR: Final = 0.8
+INSERT: Final = """
+WITH stored AS (
+    INSERT INTO log.events (originator_id, originator_version, topic, state)
+    VALUES (gen_random_uuid(), 1, '{topic}', '\\x{state}'::bytea)
+    RETURNING originator_id, originator_version, position
+)
+INSERT INTO log.commands (command_id, request_digest, originator_id, version, position, subject_id)
+SELECT gen_random_uuid(), '\\x{digest}'::bytea, originator_id, originator_version, position, gen_random_uuid()
+FROM stored RETURNING command_id, position;
+"""
 
 
 def public_facts(count: int) -> list[Commit]:
@@ -46,16 +66,16 @@ def public_facts(count: int) -> list[Commit]:
     ]
 
 
-async def ours(log: PostgresLog, commits: list[Commit]) -> float:
+async def ours(log: PostgresLog, commits: list[Commit], writers: int) -> float:
     """Events a second, each acknowledged after its COMMIT, with the answer to its command beside it."""
     started = time.perf_counter()
-    await append_all(log, commits, writers=WRITERS)
+    await append_all(log, commits, writers=writers)
     return len(commits) / (time.perf_counter() - started)
 
 
-def stock(recorder: ApplicationRecorder, events: list[StoredEvent]) -> float:
+def stock(recorder: ApplicationRecorder, events: list[StoredEvent], writers: int) -> float:
     """The same stored bytes through the library's recorder as it comes, in as many threads."""
-    with ThreadPoolExecutor(WRITERS) as threads:
+    with ThreadPoolExecutor(writers) as threads:
         started = time.perf_counter()
         for _ in threads.map(recorder.insert_events, [[event] for event in events]):
             pass
@@ -82,17 +102,35 @@ def same_bytes(log: PostgresLog, commits: list[Commit]) -> list[StoredEvent]:
     ]
 
 
-async def rounds(database_url: str, folder: Path) -> dict[str, list[float]]:
-    rates: dict[str, list[float]] = {"stock": [], "ours": [], "sealed": []}
-    recorder = stock_recorder(database_url)
-    async with postgres_log(database_url, folder, size=2) as log:
-        await ours(log, public_facts(500))  # warm: connections, prepared statements
-        await asyncio.to_thread(stock, recorder, same_bytes(log, public_facts(100)))
+def pgbench(server: EmbeddedPostgres, folder: Path, event: StoredEvent, clients: int) -> float:
+    """Rows a second of PostgreSQL's own benchmark: a transaction a row, one a client at a time."""
+    script = folder / "insert.sql"
+    script.write_text(
+        INSERT.format(topic=event.topic, state=event.state.hex(), digest=DIGEST.hex()).replace("\n", " ")
+    )
+    ran = subprocess.run(
+        [
+            str(PROGRAMS / "pgbench"), "--no-vacuum", "--protocol=prepared", f"--file={script}",
+            f"--client={clients}", f"--jobs={min(clients, os.cpu_count() or 1)}",
+            f"--transactions={EVENTS // 2 // clients}", server.url,
+        ],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    return float(re.findall(r"tps = ([0-9.]+)", ran.stdout)[0])
+
+
+async def rounds(server: EmbeddedPostgres, folder: Path, writers: int) -> dict[str, list[float]]:
+    rates: dict[str, list[float]] = {"stock": [], "pgbench": [], "ours": [], "sealed": []}
+    recorder = stock_recorder(server.url)
+    async with postgres_log(server.url, folder, size=2) as log:
+        await ours(log, public_facts(500), writers)  # warm: connections, prepared statements
+        await asyncio.to_thread(stock, recorder, same_bytes(log, public_facts(100)), writers)
         for _ in range(ROUNDS):
             events = same_bytes(log, public_facts(STOCK_EVENTS))
-            rates["stock"].append(await asyncio.to_thread(stock, recorder, events))
-            rates["ours"].append(await ours(log, public_facts(EVENTS)))
-            rates["sealed"].append(await ours(log, registrations(EVENTS // 2)))
+            rates["stock"].append(await asyncio.to_thread(stock, recorder, events, writers))
+            rates["pgbench"].append(await asyncio.to_thread(pgbench, server, folder, events[0], writers))
+            rates["ours"].append(await ours(log, public_facts(EVENTS), writers))
+            rates["sealed"].append(await ours(log, registrations(EVENTS // 2), writers))
     return rates
 
 
@@ -101,22 +139,30 @@ def main() -> None:
         Path(folder).chmod(0o755)
         with EmbeddedPostgres(Path(folder) / "postgres") as server:
             asyncio.run(migrate(server.url, namespace=NAMESPACE))
-            rates = asyncio.run(rounds(server.url, Path(folder)))
+            for writers in WRITERS:
+                show(run(rounds(server, Path(folder), writers)), writers)
+
+
+def show(rates: dict[str, list[float]], writers: int) -> None:
     medians = {name: statistics.median(each) for name, each in rates.items()}
-    table = Table(title=f"append: {WRITERS} writers, one event each, medians of {ROUNDS} rounds")
-    for heading in ("what", "events/s", "rounds", "ratio to stock"):
+    table = Table(title=f"append: {writers} writers, one event each, medians of {ROUNDS} rounds")
+    for heading in ("what", "events/s", "rounds", "ratio to stock", "to pgbench"):
         table.add_column(heading, justify="left" if heading == "what" else "right")
     rows = {
-        "stock": "eventsourcing's recorder as it comes, 32 threads",
+        "stock": f"eventsourcing's recorder as it comes, {writers} threads",
+        "pgbench": f"pgbench, {writers} clients, rows like ours",
         "ours": "ours, the same bytes, with the command's answer",
         "sealed": "ours, with two keys minted and two boxes sealed each",
     }
     for name, words in rows.items():
         each = " ".join(f"{it:,.0f}" for it in rates[name])
-        table.add_row(words, f"{medians[name]:,.0f}", each, f"{medians[name] / medians['stock']:.1f}")
-    Console(width=120).print(table)
-    ratio = medians["ours"] / medians["stock"]
-    print(f"append ratio {ratio:.1f}, goal {FLOOR:.0f}: {'reached' if ratio >= FLOOR else 'NOT REACHED'}")
+        ratios = [f"{medians[name] / medians[peer]:.2f}" for peer in ("stock", "pgbench")]
+        table.add_row(words, f"{medians[name]:,.0f}", each, *ratios)
+    Console(width=140).print(table)
+    for peer, floor in (("stock", FLOOR), ("pgbench", PGBENCH_FLOOR)):
+        ratio = medians["ours"] / medians[peer]
+        reached = "reached" if ratio >= floor else "NOT REACHED"
+        print(f"append, {writers} writers: {ratio:.2f} times {peer}, goal {floor:g}: {reached}")
 
 
 if __name__ == "__main__":
