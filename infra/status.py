@@ -28,7 +28,9 @@ from services.ports import KeyLost, Unavailable
 VIEWS_BEHIND_POSITIONS_MAX = 100_000
 
 LAST: LiteralString = "SELECT coalesce(max(position), 0) FROM log.events"
-RELAYED: LiteralString = "SELECT place, position FROM log.relay ORDER BY place"
+RELAYED: LiteralString = "SELECT place, position, fault FROM log.relay ORDER BY place"
+# Places that were left do not count: their faults stay with them.
+RELAY_FAULT: LiteralString = "SELECT fault FROM log.relay ORDER BY updated_at DESC LIMIT 1"
 TRACKED: LiteralString = "SELECT view, position FROM views.tracking WHERE source = %s ORDER BY view"
 RECORDS: LiteralString = """
 SELECT 'customers', count(*) FROM directory.customers UNION ALL
@@ -46,6 +48,12 @@ class Follower(BaseModel):
     lag: int
 
 
+class Relayed(Follower):
+    """A Kafka cluster with its topics, and how far it has the log."""
+
+    fault: str | None = Field(description="Why nothing is published there; a person has to decide.")
+
+
 class PoolUse(BaseModel):
     """Connections to PostgreSQL of this process."""
 
@@ -60,7 +68,7 @@ class Status(BaseModel):
     namespace: str
     position: int = Field(description="The log's last position.")
     fence_wait_seconds: float = Field(description="How long readers wait for slower transactions.")
-    relay: list[Follower] = Field(description="One for each Kafka cluster and topics published to.")
+    relay: list[Relayed] = Field(description="One for each Kafka cluster and topics published to.")
     views: list[Follower]
     views_follow: str = Field(description="What views are fed from: log or kafka.")
     views_standing: dict[str, Standing] = Field(
@@ -90,7 +98,10 @@ async def status(system: System) -> Status:
         namespace=system.settings.namespace,
         position=position,
         fence_wait_seconds=round(system.reader.fence_wait_seconds, 6),
-        relay=[_follower(position, *it) for it in relayed],
+        relay=[
+            Relayed(fault=fault, **_follower(position, place, reached).model_dump())
+            for place, reached, fault in relayed
+        ],
         views=[_follower(position, *it) for it in tracked],
         views_follow=source,
         views_standing=dict(await _standings(system)),
@@ -129,6 +140,11 @@ async def metrics(system: System) -> bytes:
             position.labels(follower.name).set(follower.position)
             lag.labels(follower.name).set(follower.lag)
     _views(registry, found)
+    relay_fault = Gauge(
+        "lethe_relay_fault", "1 where nothing is published: /readyz says why.", ["relay"], registry=registry
+    )
+    for relayed in found.relay:
+        relay_fault.labels(relayed.name).set(relayed.fault is not None)
     records = Gauge("lethe_records", "Records, as the views have them.", ["kind"], registry=registry)
     for kind, number in found.records.items():
         records.labels(kind).set(number)
@@ -213,11 +229,16 @@ async def warnings(system: System) -> Mapping[str, str]:
     try:
         counts = await system.dead_letters.counts()
         standings = await _standings(system)
+        relay_faults = await _rows(system, RELAY_FAULT) if system.settings.kafka is not None else []
     except Unavailable:
         return {}
     parked = ", ".join(f"{number} from {view}" for view, number in counts.items())
     not_live = ", ".join(f"{view}: {it}" for view, it in standings.items() if it is not Standing.LIVE)
-    found = {"dead_letters": f"records parked: {parked}" if parked else "", "views": not_live}
+    found = {
+        "dead_letters": f"records parked: {parked}" if parked else "",
+        "views": not_live,
+        "relay": "".join(fault or "" for (fault,) in relay_faults),
+    }
     return {name: words for name, words in found.items() if words}
 
 

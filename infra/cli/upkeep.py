@@ -52,7 +52,11 @@ def _in_words(found: Status) -> str:
             if it is not Standing.LIVE
         ),
         *(f"  {number} records PARKED from {view}" for view, number in found.dead_letters.items()),
-        *(f"  relay to {it.name}: {it.position} ({it.lag} behind)" for it in found.relay),
+        *(
+            f"  relay to {it.name}: {it.position} ({it.lag} behind)"
+            + (f", AT FAULT: {it.fault}" if it.fault else "")
+            for it in found.relay
+        ),
         *(
             f"  tree of {it.log}: {it.size} leaves ({it.lag} behind), {it.signed_size} of them signed"
             + (f", AT FAULT: {it.fault}" if it.fault else "")

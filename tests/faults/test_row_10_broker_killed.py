@@ -65,7 +65,7 @@ async def test_a_broker_that_is_killed_loses_doubles_and_disorders_nothing(
     repeats = assert_whole(published(broker.address, namespace), log)
     print(
         f"\nrow 10: {ROUNDS} kills of the broker, {len(log)} events, 0 lost, 0 out of order, {repeats} "
-        f"delivered again; published again {max(seconds):.1f} s after a kill at the latest; a follower got all"
+        f"delivered again; publishing {max(seconds):.1f} s after a kill at the latest; a follower got all"
     )
     assert repeats <= ROUNDS * 1_000  # what was under way, at most
 
