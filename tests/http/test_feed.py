@@ -19,8 +19,15 @@ from tests.http.samples import person
 from tests.http.stack import Running
 
 
+def shown(api: httpx.Client, position: int) -> None:
+    """Return once the feed has come to this position: it waits for others' transactions, a command does not."""
+    query = {"after": position - 1, "limit": 1, "wait": 30}
+    assert api.get("/v1/events", params=query).json()["items"]
+
+
 def test_events_come_in_order_and_go_on_where_the_last_answer_ended(api: httpx.Client, created: Any) -> None:
     made = [created("customers", person()) for _ in range(3)]
+    shown(api, made[-1]["position"])
     after = made[0]["position"] - 1
     first = api.get("/v1/events", params={"after": after, "limit": 2}).json()
     rest = api.get("/v1/events", params={"after": first["next"]}).json()
@@ -32,6 +39,7 @@ def test_events_come_in_order_and_go_on_where_the_last_answer_ended(api: httpx.C
 
 def test_an_event_is_a_cloud_event_with_its_boxes_closed(api: httpx.Client, created: Any) -> None:
     made = created("customers", person(name="Quirin Unverkennbar", email="quirin@example.com"))
+    shown(api, made["position"])
     answer = api.get("/v1/events", params={"after": made["position"] - 1, "limit": 1})
     (event,) = answer.json()["items"]
     assert event["specversion"] == "1.0"
@@ -49,7 +57,8 @@ def test_an_event_is_a_cloud_event_with_its_boxes_closed(api: httpx.Client, crea
 def test_only_the_types_asked_for_come_and_the_position_goes_on(api: httpx.Client, created: Any) -> None:
     first = created("customers", person())
     lead = created("leads", {"source": "fair"})
-    api.post(f"/v1/leads/{lead['id']}/contact")
+    contact = api.post(f"/v1/leads/{lead['id']}/contact").json()
+    shown(api, contact["position"])
     query = {"after": first["position"] - 1}
     leads = api.get("/v1/events", params=query | {"types": "lead"}).json()
     contacted = api.get("/v1/events", params=query | {"types": "lead.contacted,ticket.opened"}).json()
