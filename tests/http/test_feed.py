@@ -20,7 +20,7 @@ from tests.http.stack import Running
 
 
 def shown(api: httpx.Client, position: int) -> None:
-    """Return once the feed has come to this position: it waits for others' transactions, a command does not."""
+    """Return once the feed has come so far: it waits for others' transactions, a command does not."""
     query = {"after": position - 1, "limit": 1, "wait": 30}
     assert api.get("/v1/events", params=query).json()["items"]
 
