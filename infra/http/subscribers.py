@@ -4,17 +4,27 @@ from datetime import datetime
 from typing import Annotated, Final
 from uuid import UUID
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Body, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from domain.model import Category
 from domain.subscriber.aggregate import NAME
 from infra.accesslog import AccessFilter
 from infra.http.auth import Administrator, Comply
-from infra.http.commands import CREATED, CREATING, CommandBody, Complying, RecordId, Verb, add_verbs
+from infra.http.commands import (
+    APPLIED,
+    CHANGE_HEADERS,
+    CREATED,
+    CREATING,
+    CommandBody,
+    Complying,
+    RecordId,
+    Verb,
+    add_verbs,
+)
 from infra.http.consents import Purpose
 from infra.http.dependencies import Door
-from infra.http.errors import READ_REFUSALS, Malformed, NotFound, documented
+from infra.http.errors import COMMAND_REFUSALS, READ_REFUSALS, Malformed, NotFound, documented
 from infra.http.reading import ListQuery, Page, ReadQuery, filter_of, next_page, wait_for
 from infra.http.tokens import MintedToken
 from infra.http.values import Moment
@@ -173,6 +183,29 @@ async def mint_subscriber_token(
     return MintedToken(id=token_id, actor_id=id, token=minted)
 
 
+@router.post(
+    f"{SUBSCRIBERS}/{{id}}/end",
+    operation_id="subscribers_end",
+    responses={200: APPLIED, **documented(*COMMAND_REFUSALS)},
+    response_class=Response,
+    response_model=None,
+    openapi_extra=CHANGE_HEADERS,
+)
+async def end_subscriber(
+    id: RecordId,
+    command: Complying,
+    request: Request,
+    body: Annotated[EndSubscriber, Body(default_factory=EndSubscriber)],
+) -> Response:
+    """The subscriber follows no more: its grants are void, its tokens end, its name is never given again.
+
+    It opens nothing from now on. As for the feed, other processes may know its tokens for 10 seconds more.
+    """
+    answered = await command.change(command.door.subscribers.end, body, id)
+    request.app.state.authenticator.forget()
+    return answered
+
+
 def _check_future(expires_at: datetime | None, now: datetime) -> None:
     if expires_at is not None and expires_at <= now:
         raise Malformed("It must lie in the future.", field="expires_at", rule="past")
@@ -184,7 +217,6 @@ add_verbs(
     (
         Verb("grant", GrantCategories, lambda door: door.subscribers.grant),
         Verb("revoke", RevokeCategories, lambda door: door.subscribers.revoke),
-        Verb("end", EndSubscriber, lambda door: door.subscribers.end),
     ),
     commanding=Complying,
 )

@@ -2,6 +2,7 @@
 
 import os
 from typing import Any
+from uuid import uuid4
 
 import httpx
 import pytest
@@ -52,6 +53,7 @@ def records(server: Running) -> dict[str, str]:
         "leads": {"source": "fair"},
         "tickets": ticket(),
         "members": {"name": "Amina Keller"},
+        "subscribers": {"name": f"mirror-{uuid4().hex[:12]}", "purpose": "support"},
     }
     with server.client() as client:
         made = {kind: client.post(f"/v1/{kind}", json=body).json()["id"] for kind, body in bodies.items()}
