@@ -34,10 +34,10 @@ class Running:
     def __init__(
         self, url: str, system: System, app: FastAPI, loop: asyncio.AbstractEventLoop, log: StringIO
     ) -> None:
-        self.url, self.system, self.app, self._loop, self.log = url, system, app, loop, log
+        self.url, self.system, self.app, self.loop, self.log = url, system, app, loop, log
 
     def call(self, work: Coroutine[Any, Any, T]) -> T:
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(START_SECONDS_MAX)
+        return asyncio.run_coroutine_threadsafe(work, self.loop).result(START_SECONDS_MAX)
 
     def token(self, *scopes: Scope) -> str:
         """A new token with these scopes; with all of them, where none is named."""
