@@ -18,6 +18,7 @@ from services.ports import (
     StaleVersion,
     VersionConflict,
 )
+from services.remembered import Remembered, replayed
 
 A = TypeVar("A", bound=Aggregate)
 ATTEMPTS_MAX = 8
@@ -49,6 +50,7 @@ class Application:
         self.store = store
         self.clock = clock
         self._basis = basis
+        self._remembered = Remembered()
         self._turns: WeakValueDictionary[UUID, asyncio.Lock] = WeakValueDictionary()
 
     async def create(self, factory: Callable[[], A], *, context: CommandContext) -> Outcome:
@@ -89,8 +91,9 @@ class Application:
         context: CommandContext,
         expected_version: int | None,
     ) -> Outcome:
-        history = await self.store.load(id)
-        aggregate = replay(kind, id, history.events)
+        aggregate, position = await self._remembered.load(self.store, id)
+        if not isinstance(aggregate, kind):
+            raise RecordNotFound(id)
         version = aggregate.version
         refusal: Exception | None = None
         if expected_version is not None and version != expected_version:
@@ -106,7 +109,7 @@ class Application:
             if (first := await self.store.outcome_of(context)) is not None:
                 return first
             raise refusal
-        return await self._store(_commit(aggregate, context, version, history.position))
+        return await self._store(_commit(aggregate, context, version, position))
 
     async def _store(self, commit: Commit) -> Outcome:
         if self._basis is not None and commit.context.purpose is not None:
@@ -122,9 +125,7 @@ class Application:
 
 def replay(kind: type[A], id: UUID, events: Sequence[Event]) -> A:
     """The aggregate as its events left it. Raises `RecordNotFound` if there are none of this kind."""
-    aggregate: Aggregate | None = None
-    for event in events:
-        aggregate = event.mutate(aggregate)
+    aggregate = replayed(events)
     if not isinstance(aggregate, kind):
         raise RecordNotFound(id)
     return aggregate

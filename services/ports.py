@@ -169,8 +169,11 @@ class Tampered(Exception):
 class EventStore(Protocol):
     """The event log, as the use cases see it."""
 
-    async def load(self, originator_id: UUID) -> History:
-        """The aggregate's events, none unsealed; an empty history where there are none."""
+    async def load(self, originator_id: UUID, *, after: int = 0) -> History:
+        """The aggregate's events above this version, none unsealed.
+
+        An empty history, at position 0, where there are none.
+        """
         ...
 
     async def append(self, commit: Commit) -> Outcome:

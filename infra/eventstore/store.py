@@ -12,7 +12,7 @@ from services.ports import CommandContext, Commit, History, Outcome, Refused
 
 LOAD = """
 SELECT originator_id, originator_version, topic, state, position
-FROM log.events WHERE originator_id = %s ORDER BY originator_version
+FROM log.events WHERE originator_id = %s AND originator_version > %s ORDER BY originator_version
 """
 
 
@@ -24,12 +24,12 @@ class PostgresEventStore:
         self._mapper = mapper
         self._appender = appender
 
-    async def load(self, originator_id: UUID) -> History:
+    async def load(self, originator_id: UUID, *, after: int = 0) -> History:
         """See the port. Raises `Unavailable` where a later release wrote what this one cannot decide on."""
         with unavailable_on_outage():
             async with self._pool.connection() as connection:
                 cursor = connection.cursor(binary=True)
-                rows = await (await cursor.execute(LOAD, [originator_id])).fetchall()
+                rows = await (await cursor.execute(LOAD, [originator_id, after])).fetchall()
         events = self._mapper.to_decide_on(StoredEvent(*stored) for *stored, _ in rows)
         return History(events, rows[-1][-1] if rows else 0)
 

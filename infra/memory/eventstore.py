@@ -33,7 +33,7 @@ class SealingMapper(Protocol):
 
     def envelop(self, commit: Commit, recorded_at: datetime) -> list[Recorded]: ...
 
-    def needs(self, recorded: Recorded) -> set[KeyName]: ...
+    def needs(self, recorded: Recorded) -> Iterable[KeyName]: ...
 
     def to_stored_event(
         self, recorded: Recorded, keys: Mapping[KeyName, DataKey | Erased] = ...
@@ -60,8 +60,8 @@ class MemoryEventStore:
         """There is no fence."""
         return 0.0
 
-    async def load(self, originator_id: UUID) -> History:
-        stored = await self.events_of(originator_id)
+    async def load(self, originator_id: UUID, *, after: int = 0) -> History:
+        stored = [it for it in await self.events_of(originator_id) if it.originator_version > after]
         return History(self._mapper.to_decide_on(stored), stored[-1].id if stored else 0)
 
     async def append(self, commit: Commit) -> Outcome:

@@ -49,8 +49,8 @@ class MortalStore:
         self._store = log.application.store
         self._death = death
 
-    async def load(self, originator_id: UUID) -> History:
-        return await self._store.load(originator_id)
+    async def load(self, originator_id: UUID, *, after: int = 0) -> History:
+        return await self._store.load(originator_id, after=after)
 
     async def outcome_of(self, context: CommandContext) -> Outcome | None:
         return await self._store.outcome_of(context)

@@ -65,8 +65,8 @@ class Overtaken:
     def __init__(self, store: EventStore, rival: Rival, times: int) -> None:
         self._store, self._rival, self._times = store, rival, times
 
-    async def load(self, originator_id: UUID) -> History:
-        return await self._store.load(originator_id)
+    async def load(self, originator_id: UUID, *, after: int = 0) -> History:
+        return await self._store.load(originator_id, after=after)
 
     async def append(self, commit: Commit) -> Outcome:
         if self._times:

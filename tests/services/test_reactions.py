@@ -163,8 +163,8 @@ class Interrupted:
         self.step = -1
         self.happens: Any = None
 
-    async def load(self, originator_id: UUID) -> History:
-        return await self._store.load(originator_id)
+    async def load(self, originator_id: UUID, *, after: int = 0) -> History:
+        return await self._store.load(originator_id, after=after)
 
     async def append(self, commit: Commit) -> Outcome:
         if commit.context.causation_id is not None:

@@ -1,0 +1,57 @@
+"""Long records as they stood when they were last decided on, so that only what came since is read."""
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from copy import deepcopy
+from dataclasses import dataclass
+from uuid import UUID
+
+from domain.model import Aggregate, Event
+from services.ports import EventStore
+
+LONG_EVENTS = 128
+"""Shorter records are read faster than they are worth keeping."""
+KEPT_MAX = 512
+
+
+@dataclass(slots=True)
+class _Kept:
+    aggregate: Aggregate
+    position: int
+
+
+class Remembered:
+    """Loads aggregates; keeps the long ones, the latest asked for. What it keeps holds nothing personal.
+
+    One task at a time may ask for a record.
+    """
+
+    def __init__(self, *, long_events: int = LONG_EVENTS, kept_max: int = KEPT_MAX) -> None:
+        self._long_events = long_events
+        self._kept_max = kept_max
+        self._kept: OrderedDict[UUID, _Kept] = OrderedDict()
+
+    async def load(self, store: EventStore, id: UUID) -> tuple[Aggregate | None, int]:
+        """The aggregate as the log has it now, to be decided on, and the position of its last event."""
+        # Out while it moves on: what fails half-way is read anew.
+        kept = self._kept.pop(id, None)
+        if kept is None:
+            history = await store.load(id)
+            aggregate, position = replayed(history.events), history.position
+        else:
+            history = await store.load(id, after=kept.aggregate.version)
+            aggregate = replayed(history.events, kept.aggregate)
+            position = history.position or kept.position
+        if aggregate is None or aggregate.version < self._long_events:
+            return aggregate, position
+        self._kept[id] = _Kept(aggregate, position)
+        if len(self._kept) > self._kept_max:
+            self._kept.popitem(last=False)
+        return deepcopy(aggregate), position
+
+
+def replayed(events: Sequence[Event], aggregate: Aggregate | None = None) -> Aggregate | None:
+    """The aggregate moved on by its events; None where there is nothing yet."""
+    for event in events:
+        aggregate = event.mutate(aggregate)
+    return aggregate
