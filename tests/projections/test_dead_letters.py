@@ -15,7 +15,7 @@ from infra.postgres.views.store import PostgresViewStore
 from infra.postgres.views.tables import TICKETS, VIEWS
 from infra.projector import LOG
 from infra.undecoded import TolerantDecoder
-from services.ports import KeyLost, Recorded, Tampered, Unavailable
+from services.ports import KeyLost, Tampered, Unavailable
 from tests.projections.test_projector import log_of
 from tests.projections.test_rebuild import ask, rebuild_all, some_business
 from tests.projections.worlds import World, dead_letters, postgres_world
@@ -29,7 +29,7 @@ class Stumbles:
         self.kind = kind
         self.records = records
 
-    def __call__(self, rows: Any, recorded: Recorded) -> None:
+    def __call__(self, rows: Any, recorded: Any) -> None:
         if isinstance(recorded.event, self.kind) and (
             self.records is None or recorded.originator_id in self.records
         ):
