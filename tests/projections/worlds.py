@@ -179,9 +179,11 @@ async def memory_world() -> AsyncIterator[World]:
 
 
 @asynccontextmanager
-async def postgres_world(url: str, *, projecting: bool = True) -> AsyncIterator[World]:
+async def postgres_world(
+    url: str, *, projecting: bool = True, clock: TestClock | None = None
+) -> AsyncIterator[World]:
     """Log and views in PostgreSQL; the views follow the log."""
-    async with _in_postgres(url) as world:
+    async with _in_postgres(url, clock or TestClock()) as world:
         pool = world.pool
         assert pool is not None
         source: Callable[[], AbstractAsyncContextManager[EventSource]] = lambda: following_log(  # noqa: E731
@@ -199,7 +201,7 @@ async def kafka_world(url: str, broker: LocalBroker) -> AsyncIterator[World]:
     """Log and views in PostgreSQL; the views are fed from Kafka."""
     namespace = f"views-{uuid4().hex[:8]}"
 
-    async with _in_postgres(url) as world:
+    async with _in_postgres(url, TestClock()) as world:
 
         @asynccontextmanager
         async def source() -> AsyncIterator[EventSource]:
@@ -222,9 +224,9 @@ async def kafka_world(url: str, broker: LocalBroker) -> AsyncIterator[World]:
 
 
 @asynccontextmanager
-async def _in_postgres(url: str) -> AsyncIterator[World]:
+async def _in_postgres(url: str, clock: TestClock) -> AsyncIterator[World]:
     pool = await open_pool(url, size=10)
-    clock, mapper = TestClock(), EventMapper(NAMESPACE)
+    mapper = EventMapper(NAMESPACE)
     ring = await key_ring_at(pool, MemoryKekPlace(FileKek(bytes(32))), namespace=NAMESPACE)
     reader = FencedReader(pool)
     appender = Appender(pool, mapper, ring, clock, stored=reader.wake)
