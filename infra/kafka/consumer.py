@@ -17,7 +17,7 @@ from kafka.errors import (
 )
 
 from infra.kafka.record import from_record
-from infra.kafka.topics import BOOTSTRAP_MS_MAX, RECORD_BYTES_MAX, ensure_topics
+from infra.kafka.topics import BOOTSTRAP_MS_MAX, ensure_topics
 from services.ports import Recorded, Unavailable
 
 METADATA_MS_MAX = 5_000
@@ -27,6 +27,14 @@ kafka-python (3.0.12) takes the answer to an older question for the one that it 
 group's leader then hands out the partitions of topics that it knows nothing of, none, until it asks again.
 Partitions that are added are found as soon, too.
 """
+
+SESSION_MS = 6_000
+"""How long a member may be silent before its partitions go to others; brokers allow no less unless told to."""
+
+FETCH_BYTES_MAX = 16 * 1024 * 1024
+PARTITION_BYTES_MAX = 512 * 1024
+"""What a member holds of what it has not been asked for yet: so much a broker, and a partition. One record that
+is larger comes all the same. It fetches no more of a partition before that is used up."""
 
 MOVED_ON = (CommitFailedError, IllegalGenerationError, RebalanceInProgressError, UnknownMemberIdError)
 """What a commit says when the partitions are somebody else's by now."""
@@ -74,6 +82,10 @@ class KafkaSource:
         """Everything handed out so far is projected and durable: others need not be given it."""
         await self._call(self._commit)
 
+    def partitions(self) -> int:
+        """How many partitions are this member's share just now; 0 until it has joined."""
+        return 0 if self._consumer is None else len(self._consumer.assignment())
+
     async def close(self) -> None:
         """Leave the group; what was not `done` will be handed out again."""
         await asyncio.get_running_loop().run_in_executor(self._thread, self._close)
@@ -100,9 +112,11 @@ class KafkaSource:
             enable_auto_commit=False,
             auto_offset_reset="earliest",
             allow_auto_create_topics=False,
-            max_partition_fetch_bytes=RECORD_BYTES_MAX,
+            fetch_max_bytes=FETCH_BYTES_MAX,
+            max_partition_fetch_bytes=PARTITION_BYTES_MAX,
             metadata_max_age_ms=METADATA_MS_MAX,
-            session_timeout_ms=10_000,
+            session_timeout_ms=SESSION_MS,
+            heartbeat_interval_ms=SESSION_MS // 3,
             reconnect_backoff_max_ms=1_000,
             metrics_enabled=False,
         )
