@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Final, Generic, TypeVar
 
+from lethe_subscriber.acknowledging import acknowledge
 from lethe_subscriber.applying import ERASED, Applying, Counts
-from lethe_subscriber.errors import NoSuchLetter, NotFirst, SubscriberError, Unreachable
+from lethe_subscriber.errors import NoSuchLetter, NotFirst, Refused, SubscriberError, Unreachable
 from lethe_subscriber.events import EVENTS
 from lethe_subscriber.ledger import TABLES, DeadLetter, Ledger
 from lethe_subscriber.pausing import Pause
@@ -24,7 +25,7 @@ E = TypeVar("E", bound=Event)
 WAIT_SECONDS: Final = 20.0
 CAUGHT_UP_SECONDS: Final = 1.0
 """How long nothing may come until a subscriber counts as caught up: what is just being stored still comes."""
-ACKNOWLEDGE_AGAIN_SECONDS: Final = 10.0
+ACKNOWLEDGE_AGAIN_SECONDS: Final = 300.0
 
 log = logging.getLogger("lethe_subscriber")
 
@@ -191,12 +192,16 @@ class Subscriber(Generic[C]):
         with self.store.transaction():
             owed = self._ledger.owed()
         for erasure_id in owed:
-            self._acknowledge_after = time.monotonic() + ACKNOWLEDGE_AGAIN_SECONDS
-            self.source.api.post(f"/v1/erasures/{erasure_id}/acknowledge", {})
+            try:
+                acknowledge(self.source.api, erasure_id, self.name)
+            except Refused as error:
+                # Nothing that is followed hangs on it, and on the certificate it is missing for all to see.
+                log.error("%s is not acknowledged: %s", erasure_id, error)
+                self._acknowledge_after = time.monotonic() + ACKNOWLEDGE_AGAIN_SECONDS
+                return
             with self.store.transaction():
                 self._ledger.paid(erasure_id)
             log.info("acknowledged erasure %s", erasure_id)
-        self._acknowledge_after = 0.0
 
     def _drain_ready(self) -> None:
         for letter in self._applying.ready():
