@@ -21,12 +21,7 @@ class Arrived:
     line: str
     headers: dict[str, str]
     body: bytes
-    status: int | None
-
-    @property
-    def event(self) -> dict[str, Any]:
-        said: dict[str, Any] = json.decode(self.body)
-        return said
+    event: dict[str, Any]
 
 
 @dataclass
@@ -35,30 +30,24 @@ class Receiver:
 
     behave: Behave = field(default=lambda event: 204)
     arrived: list[Arrived] = field(default_factory=list)
+    accepted: list[dict[str, Any]] = field(default_factory=list)
+    first: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """What was accepted, by id, in the order of its first arrival."""
     connections: int = 0
     port: int = 0
     body: bytes = b""
     """What every answer carries."""
 
     @property
-    def accepted(self) -> list[dict[str, Any]]:
-        return [it.event for it in self.arrived if it.status is not None and 200 <= it.status < 300]
-
-    @property
     def positions(self) -> list[int]:
         """Of what was accepted, each the first time."""
-        return list(dict.fromkeys(it["position"] for it in self.accepted))
+        return [it["position"] for it in self.first.values()]
 
     def by_record(self) -> dict[UUID, list[int]]:
         """The versions of each record in the order in which they were accepted, each the first time."""
         found: dict[UUID, list[int]] = {}
-        for it in {event["id"]: event for event in reversed(self.accepted)}.values():
-            found.setdefault(UUID(it["subject"]), [])
-        seen: set[str] = set()
-        for it in self.accepted:
-            if it["id"] not in seen:
-                seen.add(it["id"])
-                found[UUID(it["subject"])].append(it["aggregateversion"])
+        for it in self.first.values():
+            found.setdefault(UUID(it["subject"]), []).append(it["aggregateversion"])
         return found
 
     async def until(self, condition: Callable[[], bool], seconds: float = 60) -> None:
@@ -81,16 +70,19 @@ class Receiver:
             name.lower(): value.strip() for name, _, value in (it.partition(":") for it in head[1:]) if name
         }
         body = await reader.readexactly(int(headers["content-length"]))
-        it = Arrived(head[0], headers, body, None)
+        it = Arrived(head[0], headers, body, json.decode(body))
         self.arrived.append(it)
         told = self.behave(it.event)
         if told is None:
             await asyncio.Event().wait()
+        assert told is not None
         status, more = told if isinstance(told, tuple) else (told, {})
         lines = [f"HTTP/1.1 {status} X", *(f"{name}: {value}" for name, value in more.items())]
         if status != 204:
             lines.append(f"content-length: {len(self.body)}")
-        it.status = status
+        if 200 <= status < 300:
+            self.accepted.append(it.event)
+            self.first.setdefault(headers.get("webhook-id", ""), it.event)
         writer.write("\r\n".join([*lines, "", ""]).encode() + (self.body if status != 204 else b""))
         await writer.drain()
         return True
