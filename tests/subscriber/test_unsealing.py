@@ -170,7 +170,7 @@ def test_what_was_opened_is_remembered_for_a_moment_and_dropped_when_the_person_
     api: httpx.Client, server: Running, mirror: Subscribing
 ) -> None:
     made = registered(api, name="Ada")
-    answer = api.get("/v1/events", params={"after": made["position"] - 1, "limit": 1})
+    answer = api.get("/v1/events", params={"after": made["position"] - 1, "limit": 1, "wait": 30})
     event = Received(answer.json()["items"][0])
     unsealer = Unsealer(api_of(server, mirror))
     assert unsealer.open([event])[event.position]["name"] == "Ada"
