@@ -126,7 +126,8 @@ def test_cause_and_reason_come_back_in_the_timeline(api: httpx.Client) -> None:
         headers={"X-Correlation-Id": correlation, "traceparent": trace},
     ).json()
     entry = api.get(f"/v1/customers/{made['id']}/timeline").json()["items"][0]
-    event = api.get("/v1/events", params={"after": made["position"] - 1, "limit": 1}).json()["items"][0]
+    query = {"after": made["position"] - 1, "limit": 1, "wait": 30}
+    event = api.get("/v1/events", params=query).json()["items"][0]
     assert entry["reason"] == "Asked by phone"
     assert entry["correlation_id"] == event["correlationid"] == correlation
     assert event["traceparent"] == trace
@@ -134,9 +135,8 @@ def test_cause_and_reason_come_back_in_the_timeline(api: httpx.Client) -> None:
 
 def test_a_broken_traceparent_is_left_out_not_refused(api: httpx.Client) -> None:
     made = api.post("/v1/customers", json=person(), headers={"traceparent": "00-zz-1-1"})
-    event = api.get("/v1/events", params={"after": made.json()["position"] - 1, "limit": 1}).json()["items"][
-        0
-    ]
+    query = {"after": made.json()["position"] - 1, "limit": 1, "wait": 30}
+    event = api.get("/v1/events", params=query).json()["items"][0]
     assert made.status_code == 201
     assert "traceparent" not in event
 

@@ -45,8 +45,12 @@ def test_a_restricted_persons_data_is_added_to_on_a_ground_only(api: httpx.Clien
     )
     lifted = act(api, f"{path}/lift")
     act(api, note, {"text": "All right now."})
-    query = {"types": "restriction.imposed,restriction.lifted", "after": made["position"], "limit": 500}
-    told = [it for it in api.get("/v1/events", params=query).json()["items"] if it["subject"] == done["id"]]
+    told: list[dict[str, Any]] = []
+    query = {"types": "restriction.imposed,restriction.lifted", "after": made["position"], "wait": 30}
+    while query["after"] < lifted["position"]:
+        page = api.get("/v1/events", params=query).json()
+        told += [it for it in page["items"] if it["subject"] == done["id"]]
+        query["after"] = page["next"]
     assert [it["type"] for it in told] == ["restriction.imposed", "restriction.lifted"], "subscribers know"
     assert told[-1]["position"] == lifted["position"]
 
