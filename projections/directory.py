@@ -33,7 +33,7 @@ from domain.erasure.events import (
 from domain.member.events import MemberLeft, MemberMoved, MemberRegistered
 from domain.model import Event
 from domain.values import CustomerKind, ErasureGround, LawfulBasis
-from projections.model import Head, Personal, Recorded, Row, Rows, advance
+from projections.model import Headed, Heads, Personal, Recorded, Row, Rows, advance
 
 
 @dataclass(slots=True, kw_only=True)
@@ -164,13 +164,13 @@ class Directory(Protocol):
         """The customers whose own data subject is one of these: in order of id."""
         ...
 
-    async def customer_heads(
-        self, where: CustomerFilter, *, limit: int, after: UUID | None = None
-    ) -> list[Head]:
+    async def customer_heads(self, where: CustomerFilter, *, limit: int, after: UUID | None = None) -> Heads:
         """Which those are, and at which versions they and their owners."""
         ...
 
-    async def customer_head(self, id: UUID) -> Head | None: ...
+    async def headed_customers(self, ids: Sequence[UUID]) -> list[Headed[CustomerRow]]:
+        """Those that exist, in the order asked for."""
+        ...
 
     async def member(self, id: UUID) -> MemberRow | None: ...
 

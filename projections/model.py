@@ -5,10 +5,11 @@ else. So the same function builds the live view, rebuilds it, and folds one reco
 fields hold the handles of the log (`Sealed`), for a reader to unseal.
 """
 
-from collections.abc import Callable, Iterable, Mapping, MutableMapping
+from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import NamedTuple, Protocol, TypeAlias, TypeVar
+from struct import Struct
+from typing import Generic, NamedTuple, Protocol, TypeAlias, TypeVar
 from uuid import UUID
 
 from domain.model import Erased, Event, Sealed
@@ -62,15 +63,45 @@ class Row:
     position: int
 
 
-class Head(NamedTuple):
-    """Which record, and how far: its version, and that of the member whom it mentions, if it does."""
-
-    id: UUID
-    version: int
-    member_version: int | None
-
-
 R = TypeVar("R", bound=Row)
+
+Head: TypeAlias = bytes
+"""Which record, and how far: its id, its version, and that of the member whom it mentions, if it does."""
+_HEAD = Struct(">16sqq")
+_NONE = b"\xff" * 8
+
+
+def head_of(id: UUID, version: int, member_version: int | None = None) -> Head:
+    """As `uuid_send` and `int8send` of PostgreSQL write it; -1 where there is no such member."""
+    return _HEAD.pack(id.bytes, version, -1 if member_version is None else member_version)
+
+
+def member_head(head: Head, member_id: UUID) -> Head:
+    """The head of the member whom the record of this head mentions."""
+    return member_id.bytes + head[24:] + _NONE
+
+
+def id_of(head: Head) -> UUID:
+    """Which record's it is."""
+    return UUID(bytes=head[:16])
+
+
+class Heads(NamedTuple):
+    """Heads in order, and the `mark` of the key ring at that moment: while it is the same, what was found of
+    anybody's standing still holds. None: not known, so that has to be asked."""
+
+    mark: int | None
+    heads: Sequence[Head]
+
+
+class Headed(NamedTuple, Generic[R]):
+    """A row as it is at its head, and the mark as `Heads` has it."""
+
+    mark: int | None
+    head: Head
+    row: R
+
+
 Rows: TypeAlias = MutableMapping[UUID, R]
 Project: TypeAlias = Callable[[Rows[R], Recorded], None]
 

@@ -22,7 +22,7 @@ from domain.lead.events import (
 )
 from domain.model import Event
 from domain.values import CurrencyCode, LossReason, Money, Stage
-from projections.model import Head, Personal, Recorded, Row, Rows, advance
+from projections.model import Headed, Heads, Personal, Recorded, Row, Rows, advance
 
 FUNNEL = (Stage.NEW, Stage.ENGAGED, Stage.QUALIFIED, Stage.PROPOSED, Stage.WON)
 """The way to a sale; a lead that skips a stage has passed it."""
@@ -109,11 +109,13 @@ class Pipeline(Protocol):
         """Those that exist, in the order asked for."""
         ...
 
-    async def lead_heads(self, where: LeadFilter, *, limit: int, after: UUID | None = None) -> list[Head]:
+    async def lead_heads(self, where: LeadFilter, *, limit: int, after: UUID | None = None) -> Heads:
         """Which those are, and at which versions they and their owners."""
         ...
 
-    async def lead_head(self, id: UUID) -> Head | None: ...
+    async def headed_leads(self, ids: Sequence[UUID]) -> list[Headed[LeadRow]]:
+        """Those that exist, in the order asked for."""
+        ...
 
     async def list_leads(
         self, where: LeadFilter, *, limit: int, after: UUID | None = None

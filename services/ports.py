@@ -189,17 +189,6 @@ class EventStore(Protocol):
         ...
 
 
-class Unsealer(Protocol):
-    """Opens boxes for readers."""
-
-    async def open(self, values: Sequence[Sealed]) -> Mapping[Sealed, str | Erased]:
-        """The clear value, or `Erased`, of each handle.
-
-        Raises `KeyLost` or `Tampered`: neither is ever answered as `Erased`.
-        """
-        ...
-
-
 class Clock(Protocol):
     """The system's clock, read at the edge only."""
 
@@ -271,6 +260,12 @@ class KeyRing(Protocol):
         """Keys to open with; None where there never was one. May answer from memory, 60 s at most."""
         ...
 
+    async def open(
+        self, names: Collection[KeyName], people: Collection[UUID]
+    ) -> tuple[Mapping[KeyName, DataKey | Erased | None], Mapping[UUID, Standing]]:
+        """What `fetch` says of the names, and `standings` of the people, in one question."""
+        ...
+
     async def states(self, subject_id: UUID) -> Mapping[Category, KeyState]:
         """What the ring says of each of the subject's keys."""
         ...
@@ -281,6 +276,23 @@ class KeyRing(Protocol):
 
     async def standings(self, subject_ids: Collection[UUID]) -> Mapping[UUID, Standing]:
         """What has to be heeded about the subjects; absent where `NOTHING_STANDS`. Never from memory."""
+        ...
+
+
+class Unsealer(Protocol):
+    """Opens boxes for readers."""
+
+    async def open(self, values: Sequence[Sealed]) -> Mapping[Sealed, str | Erased]:
+        """The clear value, or `Erased`, of each handle.
+
+        Raises `KeyLost` or `Tampered`: neither is ever answered as `Erased`.
+        """
+        ...
+
+    async def open_heeding(
+        self, values: Sequence[Sealed], people: Collection[UUID]
+    ) -> tuple[Mapping[Sealed, str | Erased], Mapping[UUID, Standing]]:
+        """The same, and what has to be heeded about the people before anything is shown of them."""
         ...
 
 

@@ -1,10 +1,11 @@
 """Opens boxes for readers: keys fetched once, each box opened once."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from uuid import UUID
 
 from domain.model import Erased, Sealed
 from infra.eventstore.sealing import Place, open_box
-from services.ports import DataKey, KeyLost, KeyRing, Tampered
+from services.ports import DataKey, KeyLost, KeyName, KeyRing, Standing, Tampered
 
 Opened = dict[str, str] | Erased
 
@@ -17,9 +18,17 @@ class BoxUnsealer:
         self._namespace = namespace
 
     async def open(self, values: Sequence[Sealed]) -> Mapping[Sealed, str | Erased]:
-        if not values:
-            return {}
-        keys = await self._ring.fetch({(value.subject_id, value.category) for value in values})
+        return self._open(values, await self._ring.fetch(_names(values))) if values else {}
+
+    async def open_heeding(
+        self, values: Sequence[Sealed], people: Collection[UUID]
+    ) -> tuple[Mapping[Sealed, str | Erased], Mapping[UUID, Standing]]:
+        keys, standings = await self._ring.open(_names(values), people)
+        return self._open(values, keys), standings
+
+    def _open(
+        self, values: Sequence[Sealed], keys: Mapping[KeyName, DataKey | Erased | None]
+    ) -> Mapping[Sealed, str | Erased]:
         boxes: dict[str, tuple[Sealed, Opened]] = {}
         opened: dict[Sealed, str | Erased] = {}
         for value in values:
@@ -51,6 +60,10 @@ class BoxUnsealer:
             value.category,
         )
         return open_box(value.box, key, place)
+
+
+def _names(values: Iterable[Sealed]) -> set[KeyName]:
+    return {(value.subject_id, value.category) for value in values}
 
 
 def _same_place(one: Sealed, other: Sealed) -> bool:

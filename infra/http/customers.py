@@ -40,7 +40,7 @@ from infra.http.reading import (
 )
 from infra.http.records import CustomerRecord
 from infra.http.replaying import ACCEPTED, AxesQuery, RowsFound, TwoAxes, answer, two_axes
-from infra.http.sending import KeptKind, send_one, send_page, send_row, send_rows
+from infra.http.sending import KeptKind, send_found, send_one, send_page, send_row
 from infra.http.values import Country, Email, Line, Phone
 from projections.directory import ContactDetail, CustomerFilter, CustomerRow, project
 from projections.views import Views
@@ -107,7 +107,7 @@ async def subject_of_customer(door: Dependencies, customer_id: UUID | None) -> U
 
 CUSTOMER: KeptKind[CustomerRow] = KeptKind(
     "customers",
-    rows=lambda door, ids: door.views.directory.customers(ids),
+    rows=lambda door, ids: door.views.directory.headed_customers(ids),
     member=lambda row: row.owner_id,
     model=CustomerRecord,
     facts=CustomerRecord.facts,
@@ -139,7 +139,7 @@ async def list_customers(reading: Seeing, query: Annotated[CustomerQuery, asked(
     directory = reading.door.views.directory
     if query.q is not None:
         ids = await reading.door.names.search(query.q, kind="customer", limit=query.limit)
-        return await send_rows(reading, CUSTOMER, await directory.customers(ids))
+        return await send_found(reading, CUSTOMER, ids)
     heads = await directory.customer_heads(query.where(), limit=query.limit, after=query.after())
     return await send_page(reading, CUSTOMER, heads, query.limit)
 
@@ -171,8 +171,7 @@ async def look_up_customers(body: Lookup, reading: Seeing, query: Annotated[Read
     directory = reading.door.views.directory
     detail = ContactDetail.EMAIL if body.email is not None else ContactDetail.PHONE
     found = await directory.lookup(detail, body.email or body.phone or "")
-    rows = await directory.customers([it.record_id for it in found])
-    return await send_rows(reading, CUSTOMER, rows)
+    return await send_found(reading, CUSTOMER, [it.record_id for it in found])
 
 
 @router.get(
@@ -185,7 +184,7 @@ async def read_customer(id: RecordId, reading: Seeing, query: Annotated[RecordQu
     """The customer as things stand; or as they stood `as_of` a time, as far as was `known_at` a time."""
     await wait_for(reading.door, query)
     if query.as_of is None and query.known_at is None:
-        return await send_one(reading, CUSTOMER, await reading.door.views.directory.customer_head(id), id)
+        return await send_one(reading, CUSTOMER, id)
     row = await as_it_was(reading.door, project, id, query)
     if not isinstance(row, CustomerRow):
         raise RecordNotFound(id)

@@ -27,7 +27,7 @@ from infra.http.reading import (
 )
 from infra.http.records import LeadRecord, SumsByCurrency, sums
 from infra.http.replaying import ACCEPTED, AxesQuery, RowsFound, TwoAxes, answer, two_axes
-from infra.http.sending import KeptKind, send_one, send_page, send_row, send_rows
+from infra.http.sending import KeptKind, send_found, send_one, send_page, send_row
 from infra.http.values import Country, Currency, Line, Moment
 from projections.pipeline import LeadFilter, LeadRow, project
 from projections.views import Views
@@ -75,7 +75,7 @@ async def capture_lead(body: bodies.CaptureLead, command: Creating) -> Response:
 
 LEAD: KeptKind[LeadRow] = KeptKind(
     "leads",
-    rows=lambda door, ids: door.views.pipeline.leads(ids),
+    rows=lambda door, ids: door.views.pipeline.headed_leads(ids),
     member=lambda row: row.owner_id,
     model=LeadRecord,
     facts=LeadRecord.facts,
@@ -105,7 +105,7 @@ async def list_leads(reading: Seeing, query: Annotated[LeadQuery, asked(LeadQuer
     pipeline = reading.door.views.pipeline
     if query.q is not None:
         ids = await reading.door.names.search(query.q, kind="lead", limit=query.limit)
-        return await send_rows(reading, LEAD, await pipeline.leads(ids))
+        return await send_found(reading, LEAD, ids)
     heads = await pipeline.lead_heads(query.where(), limit=query.limit, after=query.after())
     return await send_page(reading, LEAD, heads, query.limit)
 
@@ -120,7 +120,7 @@ async def read_lead(id: RecordId, reading: Seeing, query: Annotated[RecordQuery,
     """The lead as things stand; or as they stood `as_of` a time, as far as was `known_at` a time."""
     await wait_for(reading.door, query)
     if query.as_of is None and query.known_at is None:
-        return await send_one(reading, LEAD, await reading.door.views.pipeline.lead_head(id), id)
+        return await send_one(reading, LEAD, id)
     return await send_row(reading, LEAD, await as_it_was(reading.door, project, id, query), {})
 
 

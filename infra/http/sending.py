@@ -9,12 +9,12 @@ from starlette.responses import Response
 
 from domain.model import Category
 from infra import json
-from infra.accesslog import packed
+from infra.accesslog import ID_BYTES, packed
 from infra.http.dependencies import Dependencies
 from infra.http.reading import NO_NAMES, Reading, Shown, check_readable, clear, cursor_of, subjects_of
 from infra.http.records import Record
 from infra.http.shelf import Name, Sent
-from projections.model import Head, Row
+from projections.model import Headed, Heads, Row, id_of, member_head
 from services.ports import NOTHING_STANDS, RecordNotFound, Standing
 
 R = TypeVar("R", bound=Row)
@@ -42,16 +42,29 @@ class Kind(Generic[R]):
 
 @dataclass(frozen=True, slots=True)
 class KeptKind(Kind[R]):
-    """One that is sent from the shelf where it stands there: `rows` fetches those that do not."""
+    """One that is sent from the shelf where it stands there; `rows` fetches them from the view."""
 
-    rows: Callable[[Dependencies, Sequence[UUID]], Awaitable[list[R]]]
+    rows: Callable[[Dependencies, Sequence[UUID]], Awaitable[list[Headed[R]]]]
 
 
-async def send_page(reading: Reading, kind: KeptKind[R], heads: Sequence[Head], limit: int) -> Response:
+async def send_page(reading: Reading, kind: KeptKind[R], listed: Heads, limit: int) -> Response:
     """The records of these heads, in order, and where the list goes on; noted."""
-    sent = await _of_heads(reading, kind, heads)
-    goes_on = cursor_of(heads[-1].id) if len(heads) == limit else None
-    return await _page(reading, [it for head in heads if (it := sent.get(head.id)) is not None], goes_on)
+    door, heads = reading.door, listed.heads
+    sent: list[Sent | None] = await _shelved(door, listed)
+    missing = {it[:ID_BYTES]: place for place, it in enumerate(heads) if sent[place] is None}
+    if missing:
+        rows = await kind.rows(door, [id_of(heads[place]) for place in missing.values()])
+        for row, it in zip(rows, await _opened_anew(door, kind, rows), strict=True):
+            sent[missing[row.head[:ID_BYTES]]] = it
+    goes_on = cursor_of(id_of(heads[-1])) if len(heads) == limit else None
+    return await _page(reading, [it for it in sent if it is not None], goes_on)
+
+
+async def send_found(reading: Reading, kind: KeptKind[R], ids: Sequence[UUID]) -> Response:
+    """The records of these ids, in order; noted."""
+    rows = await kind.rows(reading.door, ids)
+    sent = await _of_rows(reading.door, kind, rows)
+    return await _page(reading, sent, None)
 
 
 async def send_rows(
@@ -61,84 +74,91 @@ async def send_rows(
     return await _page(reading, (await _opened(reading.door, kind, rows, grounded=False))[0], goes_on)
 
 
-async def send_one(reading: Reading, kind: KeptKind[R], head: Head | None, id: UUID) -> Response:
+async def send_one(reading: Reading, kind: KeptKind[R], id: UUID) -> Response:
     """One record as things stand; noted.
 
     Raises `RecordNotFound`, `RecordErased` where its person is, and `ProcessingRestricted`.
     """
-    if head is None:
-        raise RecordNotFound(id)
-    sent = (await _shelved(reading.door, [head])).get(head.id)
-    if sent is not None:
-        return await _record(reading, sent, _etag(head.version))
     rows = await kind.rows(reading.door, [id])
     if not rows:
         raise RecordNotFound(id)
-    return await send_row(reading, kind, rows[0], _etag(rows[0].version), head)
+    [headed] = rows
+    [sent] = await _shelved(reading.door, Heads(headed.mark, [headed.head]))
+    etag = {"ETag": f'"{headed.row.version}"'}
+    if sent is None:
+        return await send_row(reading, kind, headed.row, etag, headed)
+    return await _record(reading, sent, etag)
 
 
 async def send_row(
-    reading: Reading, kind: Kind[R], row: R, headers: Mapping[str, str], head: Head | None = None
+    reading: Reading, kind: Kind[R], row: R, headers: Mapping[str, str], headed: Headed[R] | None = None
 ) -> Response:
     """One record of which the row is at hand; noted. Raises as `send_one` does."""
     grounded = reading.declared.ground is not None
-    [sent], standings = await _opened(reading.door, kind, [row], grounded=grounded)
+    known = {} if headed is None else _known_names(reading.door, kind, [headed])
+    [sent], standings = await _opened(reading.door, kind, [row], grounded=grounded, known=known)
     standing = standings.get(row.subject_id, NOTHING_STANDS)
     check_readable(reading, standing, f"/v1/{kind.name}/{row.id}/timeline")
-    if head is not None:
-        _keep(reading.door, head, row, sent, standings)
+    if headed is not None:
+        _keep(reading.door, headed, sent, standings)
     return await _record(reading, sent, headers)
 
 
-def _etag(version: int) -> dict[str, str]:
-    return {"ETag": f'"{version}"'}
+async def _of_rows(door: Dependencies, kind: KeptKind[R], rows: Sequence[Headed[R]]) -> list[Sent]:
+    """The rows as they were sent, or opened anew, in order."""
+    if not rows:
+        return []
+    shelved = await _shelved(door, Heads(rows[0].mark, [row.head for row in rows]))
+    missing = [row for row, sent in zip(rows, shelved, strict=True) if sent is None]
+    opened = iter(await _opened_anew(door, kind, missing) if missing else ())
+    return [next(opened) if sent is None else sent for sent in shelved]
 
 
-async def _of_heads(reading: Reading, kind: KeptKind[R], heads: Sequence[Head]) -> dict[UUID, Sent]:
-    sent = await _shelved(reading.door, heads)
-    missing = {head.id: head for head in heads if head.id not in sent}
-    if missing:
-        rows = await kind.rows(reading.door, list(missing))
-        known = _known_names(reading.door, kind, rows, missing)
-        opened, standings = await _opened(reading.door, kind, rows, grounded=False, known=known)
-        for row, it in zip(rows, opened, strict=True):
-            sent[row.id] = it
-            _keep(reading.door, missing[row.id], row, it, standings)
+async def _opened_anew(door: Dependencies, kind: KeptKind[R], rows: Sequence[Headed[R]]) -> list[Sent]:
+    known = _known_names(door, kind, rows)
+    sent, standings = await _opened(door, kind, [it.row for it in rows], grounded=False, known=known)
+    for row, it in zip(rows, sent, strict=True):
+        _keep(door, row, it, standings)
     return sent
 
 
-def _known_names(
-    door: Dependencies, kind: Kind[R], rows: Sequence[R], heads: Mapping[UUID, Head]
-) -> dict[UUID, Name]:
+def _known_names(door: Dependencies, kind: Kind[R], rows: Sequence[Headed[R]]) -> dict[UUID, Name]:
     """The names of the members whom the rows mention, of those that are kept at their versions."""
-    members = {
-        id: version
-        for row in rows
-        if (id := kind.member(row)) is not None and (version := heads[row.id].member_version) is not None
-    }
-    found = {id: door.shelf.name(Head(id, version, None)) for id, version in members.items()}
-    return {id: name for id, name in found.items() if name is not None}
-
-
-def _keep(door: Dependencies, head: Head, row: Row, sent: Sent, standings: Mapping[UUID, Standing]) -> None:
-    # A row may have gone on since its head was read: what is kept is kept under the versions that it shows.
-    if row.version == head.version and not any(
-        id in standings and _withholds(standings[id]) for id in sent.people
-    ):
-        door.shelf.put(head, sent)
-
-
-async def _shelved(door: Dependencies, heads: Sequence[Head]) -> dict[UUID, Sent]:
-    """What can be sent as it was, by record: the key ring, asked now, has nothing to say of anybody in it."""
-    found = {head.id: it for head in heads if (it := door.shelf.get(head)) is not None}
-    standings = await door.ring.standings({id for it in found.values() for id in it.people})
-    marked = {id for id, standing in standings.items() if _withholds(standing)}
-    if marked:
-        stale = [id for id, it in found.items() if not marked.isdisjoint(it.people)]
-        door.shelf.drop(stale)
-        for id in stale:
-            del found[id]
+    found: dict[UUID, Name] = {}
+    for row in rows:
+        id = kind.member(row.row)
+        if (
+            id is not None
+            and id not in found
+            and (name := door.shelf.name(member_head(row.head, id))) is not None
+        ):
+            found[id] = name
     return found
+
+
+def _keep(door: Dependencies, row: Headed[Any], sent: Sent, standings: Mapping[UUID, Standing]) -> None:
+    # The mark is older than what the key ring was asked. Were there something to heed at the mark,
+    # then that has ended since, and has turned it.
+    if not any(id in standings and _withholds(standings[id]) for id in sent.people):
+        door.shelf.put(row.head, sent, row.mark)
+
+
+async def _shelved(door: Dependencies, listed: Heads) -> list[Sent | None]:
+    """What can be sent as it was, for each head: the key ring, asked now, has nothing to say of them."""
+    kept = door.shelf.get(listed.heads)
+    doubtful = [it for it in kept if it is not None and (it.mark is None or it.mark != listed.mark)]
+    if doubtful:
+        standings = await door.ring.standings({id for it in doubtful for id in it.it.people})
+        marked = {id for id, standing in standings.items() if _withholds(standing)}
+        for place, it in enumerate(kept):
+            if it is None:
+                continue
+            if marked.isdisjoint(it.it.people):
+                it.mark = listed.mark
+            else:
+                door.shelf.drop(listed.heads[place])
+                kept[place] = None
+    return [None if it is None else it.it for it in kept]
 
 
 def _withholds(standing: Standing) -> bool:

@@ -1,14 +1,14 @@
 """Records as they were last sent, and members' names, in this process's memory for a minute at most.
 
 A record is taken from here only while its version is the one in the view, and while the key ring, asked
-every time, has nothing to say of anybody in it.
+every time, has nothing to say of anybody in it: its mark is the one at which it had nothing to say.
 """
 
 import asyncio
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Generic, TypeVar
 from uuid import UUID
 
 from domain.model import Category
@@ -16,6 +16,7 @@ from projections.model import Head
 
 KEPT_SECONDS_MAX: Final = 60.0
 KEPT_RECORDS_MAX: Final = 120_000
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,57 +37,71 @@ class Name:
     name: str
 
 
+@dataclass(slots=True)
+class Kept(Generic[T]):
+    """Something on the shelf; at this `mark` of the key ring there was nothing to heed of anybody in it."""
+
+    until: float
+    mark: int | None
+    it: T
+
+
 class Shelf:
-    """Keeps what was sent by id and versions; the oldest go first. For one event loop."""
+    """Keeps what was sent under its head; the oldest go first. For one event loop."""
 
     def __init__(
         self, seconds: float = KEPT_SECONDS_MAX, *, now: Callable[[], float] = time.monotonic
     ) -> None:
         self._seconds = min(seconds, KEPT_SECONDS_MAX)
         self._now = now
-        self._kept: dict[UUID, tuple[float, Head, Sent | Name]] = {}
+        self._sent: dict[Head, Kept[Sent]] = {}
+        self._names: dict[Head, Kept[Name]] = {}
         self._sweep: asyncio.TimerHandle | None = None
 
     def __len__(self) -> int:
-        return len(self._kept)
+        return len(self._sent) + len(self._names)
 
-    def get(self, head: Head) -> Sent | None:
-        """What was sent of the record at just these versions."""
-        kept = self._get(head)
-        return kept if isinstance(kept, Sent) else None
+    def get(self, heads: Sequence[Head]) -> list[Kept[Sent] | None]:
+        """What was sent of each record at just these versions."""
+        now, get = self._now(), self._sent.get
+        return [kept if (kept := get(head)) is not None and kept.until > now else None for head in heads]
 
     def name(self, head: Head) -> Name | None:
-        """The name of the member at just this version."""
-        kept = self._get(head)
-        return kept if isinstance(kept, Name) else None
+        """The name of the member at just this version. Whose it is has to be heeded every time."""
+        kept = self._names.get(head)
+        return kept.it if kept is not None and kept.until > self._now() else None
 
-    def _get(self, head: Head) -> Sent | Name | None:
-        kept = self._kept.get(head.id)
-        return kept[2] if kept is not None and kept[1][1:] == head[1:] and kept[0] > self._now() else None
-
-    def put(self, head: Head, sent: Sent | Name) -> None:
+    def put(self, head: Head, sent: Sent, mark: int | None) -> None:
         """Keep it, for as long as it may be kept from now on."""
+        self._put(self._sent, head, sent, mark)
+
+    def put_name(self, head: Head, name: Name) -> None:
+        """The same for a name."""
+        self._put(self._names, head, name, None)
+
+    def _put(self, kept: dict[Head, Kept[T]], head: Head, it: T, mark: int | None) -> None:
         if not self._seconds:
             return
-        self._kept.pop(head.id, None)
-        if len(self._kept) >= KEPT_RECORDS_MAX:
-            del self._kept[next(iter(self._kept))]
-        self._kept[head.id] = (self._now() + self._seconds, head, sent)
+        kept.pop(head, None)
+        if len(kept) >= KEPT_RECORDS_MAX:
+            del kept[next(iter(kept))]
+        kept[head] = Kept(self._now() + self._seconds, mark, it)
         if self._sweep is None:
             self._sweep = asyncio.get_running_loop().call_later(self._seconds, self._forget)
 
-    def drop(self, ids: Collection[UUID]) -> None:
-        for id in ids:
-            self._kept.pop(id, None)
+    def drop(self, head: Head) -> None:
+        self._sent.pop(head, None)
 
     def _forget(self) -> None:
         """Time is up also for what nobody asks for again."""
         self._sweep = None
-        now = self._now()
-        while self._kept:
-            id = next(iter(self._kept))
-            rest = self._kept[id][0] - now
-            if rest > 0:
-                self._sweep = asyncio.get_running_loop().call_later(rest, self._forget)
-                return
-            del self._kept[id]
+        now, rests = self._now(), []
+        for kept in (self._sent, self._names):
+            while kept:
+                head = next(iter(kept))
+                if (rest := kept[head].until - now) > 0:
+                    rests.append(rest)
+                    break
+                del kept[head]
+        if rests:
+            self._sweep = asyncio.get_running_loop().call_later(min(rests), self._forget)

@@ -45,6 +45,11 @@ class MemoryKeyRing:
     async def fetch(self, names: Collection[KeyName]) -> Mapping[KeyName, DataKey | Erased | None]:
         return {name: Erased(name[1]) if name in self._tombstones else self._keys.get(name) for name in names}
 
+    async def open(
+        self, names: Collection[KeyName], people: Collection[UUID]
+    ) -> tuple[Mapping[KeyName, DataKey | Erased | None], Mapping[UUID, Standing]]:
+        return await self.fetch(names), await self.standings(people)
+
     async def states(self, subject_id: UUID) -> Mapping[Category, KeyState]:
         return {category: self._state((subject_id, category)) for category in Category}
 

@@ -45,7 +45,7 @@ from projections.directory import (
     canonical,
     contact_details,
 )
-from projections.model import Head, Row
+from projections.model import Head, Headed, Heads, Row, head_of
 from projections.pipeline import LeadFilter, LeadRow, StageTotal, total
 from projections.tickets import Queue, TicketFilter, TicketRow
 from projections.timeline import (
@@ -126,7 +126,7 @@ class MemoryViews:
     def head(self, row: CustomerRow | LeadRow) -> Head:
         """Which record, and how far it and its owner are."""
         owner = None if row.owner_id is None else self.rows_of_directory.get(row.owner_id)
-        return Head(row.id, row.version, owner.version if isinstance(owner, MemberRow) else None)
+        return head_of(row.id, row.version, owner.version if isinstance(owner, MemberRow) else None)
 
     async def purge(self, subject_id: UUID) -> None:
         """Implements `services.ports.IndexPurger`."""
@@ -176,14 +176,12 @@ class MemoryDirectory:
         found = [row for row in self._all(CustomerRow) if row.subject_id in subject_ids]
         return deepcopy(sorted(found, key=lambda row: row.id))
 
-    async def customer_heads(
-        self, where: CustomerFilter, *, limit: int, after: UUID | None = None
-    ) -> list[Head]:
-        return [self._views.head(it) for it in await self.list_customers(where, limit=limit, after=after)]
+    async def customer_heads(self, where: CustomerFilter, *, limit: int, after: UUID | None = None) -> Heads:
+        rows = await self.list_customers(where, limit=limit, after=after)
+        return Heads(None, [self._views.head(row) for row in rows])
 
-    async def customer_head(self, id: UUID) -> Head | None:
-        row = await self.customer(id)
-        return None if row is None else self._views.head(row)
+    async def headed_customers(self, ids: Sequence[UUID]) -> list[Headed[CustomerRow]]:
+        return [Headed(None, self._views.head(row), row) for row in await self.customers(ids)]
 
     async def member(self, id: UUID) -> MemberRow | None:
         return _one(self._all(MemberRow), id)
@@ -248,12 +246,12 @@ class MemoryPipeline:
     async def leads(self, ids: Sequence[UUID]) -> list[LeadRow]:
         return _many(self._views.rows_of_pipeline.values(), ids)
 
-    async def lead_heads(self, where: LeadFilter, *, limit: int, after: UUID | None = None) -> list[Head]:
-        return [self._views.head(it) for it in await self.list_leads(where, limit=limit, after=after)]
+    async def lead_heads(self, where: LeadFilter, *, limit: int, after: UUID | None = None) -> Heads:
+        rows = await self.list_leads(where, limit=limit, after=after)
+        return Heads(None, [self._views.head(row) for row in rows])
 
-    async def lead_head(self, id: UUID) -> Head | None:
-        row = await self.lead(id)
-        return None if row is None else self._views.head(row)
+    async def headed_leads(self, ids: Sequence[UUID]) -> list[Headed[LeadRow]]:
+        return [Headed(None, self._views.head(row), row) for row in await self.leads(ids)]
 
     async def list_leads(self, where: LeadFilter, *, limit: int, after: UUID | None = None) -> list[LeadRow]:
         return _page(self.passing(where), limit, after)

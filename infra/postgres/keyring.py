@@ -1,6 +1,7 @@
 """The key ring in PostgreSQL: wrapped keys behind functions, unwrapped in memory for a minute at most."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence, Set
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import compress
 from typing import Any, NamedTuple
@@ -17,7 +18,16 @@ from infra.kek import KekUnusable, data_key_place, fingerprint, mint, mint_many,
 from infra.outage import unavailable_on_outage
 from infra.postgres.epochs import LivingKeks
 from infra.postgres.unwrapped import CACHED_SECONDS_MAX, UnwrappedKeys
-from services.ports import DataKey, KeyLost, KeyName, KeyState, Shredded, Standing, SubjectIsHeld
+from services.ports import (
+    NOTHING_STANDS,
+    DataKey,
+    KeyLost,
+    KeyName,
+    KeyState,
+    Shredded,
+    Standing,
+    SubjectIsHeld,
+)
 
 Pool = AsyncConnectionPool[AsyncConnection[Any]]
 CATEGORIES = {category.value: category for category in Category}
@@ -140,6 +150,41 @@ class PostgresKeyRing:
         offers = zip(minted, wrapped, strict=True)
         return [next(offers) if it else None for it in unknown]
 
+    async def open(
+        self, names: Collection[KeyName], people: Collection[UUID]
+    ) -> tuple[Mapping[KeyName, DataKey | Erased | None], Mapping[UUID, Standing]]:
+        """See the port. Raises `KeyLost` as `fetch` does."""
+        wanted = set(names)
+        asked = {subject_id for subject_id, _ in wanted}.union(people)
+        keys: dict[KeyName, DataKey | Erased | None] = dict.fromkeys(wanted)
+        if not asked:
+            return keys, {}
+        rows = await self._ask("SELECT * FROM keys.open(%b)", arrays.uuids(asked))
+        oldest = self._keks.oldest
+        standings: dict[UUID, Standing] = {}
+        closed: list[_Closed] = []
+        for subject_id, erased, restricted, held, oldest, text, state, print_, box, epoch in rows:  # noqa: B007
+            gone = state == KeyState.ERASED
+            if erased or restricted or held or gone:
+                before = standings.get(subject_id, NOTHING_STANDS).erased_categories
+                categories = before | {CATEGORIES[text]} if gone else before
+                standings[subject_id] = Standing(erased, categories, restricted, held)
+            if text is None or (name := (subject_id, CATEGORIES[text])) not in wanted:
+                continue
+            if gone:
+                keys[name] = Tombstone(name[1], print_ and print_.hex())
+                self._unwrapped.drop([name])
+            else:
+                closed.append(_Closed(name, print_.hex(), box, epoch))
+        with suppress(KekUnusable, KeyLost):  # an epoch may be turning: then `fetch` asks again
+            keys |= await self._open(closed)
+        unopened = [it.name for it in closed if keys[it.name] is None]
+        if oldest != self._keks.oldest:
+            await self._turned()
+        if unopened:
+            keys |= await self.fetch(unopened)
+        return keys, {id: it for id, it in standings.items() if id in people}
+
     async def fetch(self, names: Collection[KeyName]) -> Mapping[KeyName, DataKey | Erased | None]:
         """See the port. Raises `KeyLost` for a key that is stored and does not unwrap."""
         keys: dict[KeyName, DataKey | Erased | None] = dict.fromkeys(names)
@@ -244,7 +289,7 @@ class PostgresKeyRing:
     async def standings(self, subject_ids: Collection[UUID]) -> Mapping[UUID, Standing]:
         if not subject_ids:
             return {}
-        rows = await self._ask("SELECT * FROM keys.standings(%b)", list(subject_ids))
+        rows = await self._ask("SELECT * FROM keys.standings(%b)", arrays.uuids(subject_ids))
         return {
             subject_id: Standing(erased, frozenset(CATEGORIES[it] for it in categories), restricted, held)
             for subject_id, erased, categories, restricted, held in rows

@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 from typing import Any, Protocol
 from uuid import UUID, uuid4
 
+import psycopg
 import pytest
 
 from domain.model import Category, Erased
@@ -188,6 +189,7 @@ async def test_a_key_does_not_show_itself_in_text(case: Case) -> None:
 
 
 PHONE = frozenset({Category.CONTACT})
+PAIR = (Category.IDENTITY, Category.CONTACT)
 
 
 async def test_a_category_is_erased_alone(case: Case) -> None:
@@ -307,3 +309,72 @@ async def test_what_the_log_said_earlier_does_not_undo_what_it_said_later(case: 
     await case.ring.restrict(subject, True, position=10)
     await case.ring.restrict(subject, False, position=9)
     assert await case.ring.standings([subject]) == {subject: Standing(restricted=True)}
+
+
+async def test_keys_and_standings_are_answered_together_as_apart(case: Case) -> None:
+    living, erased, partly, restricted, keyless, nobody = (uuid4() for _ in range(6))
+    every = [(it, category) for it in (living, erased, partly, restricted) for category in PAIR]
+    await case.provide(*every)
+    await case.ring.shred(erased)
+    await case.ring.shred(partly, PHONE)
+    await case.ring.hold(uuid4(), partly)
+    await case.ring.restrict(restricted, True, position=7)
+    await case.ring.restrict(keyless, True, position=8)
+    wanted = [
+        *every[::3],
+        (partly, Category.CONTACT),
+        (keyless, Category.IDENTITY),
+        (nobody, Category.IDENTITY),
+    ]
+    people = [living, erased, partly, restricted, keyless, nobody]
+
+    keys, standings = await case.ring.open(wanted, people)
+
+    assert keys == await case.ring.fetch(wanted)
+    assert standings == await case.ring.standings(people)
+    assert set(standings) == {erased, partly, restricted, keyless}
+    assert await case.ring.open([], []) == ({}, {})
+    assert await case.ring.open(wanted, [partly]) == (keys, {partly: standings[partly]})
+
+
+async def mark(url: str) -> int:
+    async with await psycopg.AsyncConnection.connect(url) as connection:
+        row = await (await connection.execute("SELECT keys.mark()")).fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+@pytest.mark.parametrize("url", ["postgres"], indirect=True)
+async def test_the_mark_turns_with_every_standing_that_withholds(case: Case, url: str) -> None:
+    subject = uuid4()
+    wanted = names(*PAIR, subject_id=subject)
+    marks = [await mark(url)]
+    for turning in (
+        case.ring.restrict(subject, True, position=1),
+        case.ring.restrict(subject, False, position=2),
+        case.ring.restrict(uuid4(), True, position=3),
+        case.ring.shred(subject, PHONE),
+        case.ring.shred(uuid4(), PHONE),
+        case.ring.shred(subject),
+        case.ring.shred(uuid4()),
+    ):
+        await turning
+        marks.append(await mark(url))
+    assert len(set(marks)) == len(marks)
+
+    await case.provide(*wanted, *names(*PAIR))
+    await case.ring.fetch(wanted)
+    assert await mark(url) == marks[-1]
+
+
+@pytest.mark.parametrize("url", ["postgres"], indirect=True)
+async def test_the_mark_turns_no_sooner_than_what_it_stands_for_is_seen(case: Case, url: str) -> None:
+    subject = uuid4()
+    await case.provide(*names(Category.IDENTITY, subject_id=subject))
+    before = await mark(url)
+    async with case.transaction() as within:
+        await within.execute("SELECT keys.shred(%s)", [subject])
+        assert await mark(url) == before
+        assert await case.ring.standings([subject]) == {}
+    assert await mark(url) != before
+    assert (await case.ring.standings([subject]))[subject].erased

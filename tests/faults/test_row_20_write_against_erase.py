@@ -36,6 +36,11 @@ class DawdlingKeyRing:
     async def fetch(self, names: Collection[KeyName]) -> Mapping[KeyName, DataKey | Erased | None]:
         return await self._ring.fetch(names)
 
+    async def open(
+        self, names: Collection[KeyName], people: Collection[UUID]
+    ) -> tuple[Mapping[KeyName, DataKey | Erased | None], Mapping[UUID, Standing]]:
+        return await self._ring.open(names, people)
+
     async def states(self, subject_id: UUID) -> Mapping[Category, KeyState]:
         return await self._ring.states(subject_id)
 

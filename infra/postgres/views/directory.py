@@ -7,7 +7,7 @@ from uuid import UUID
 from psycopg import sql
 
 from infra.postgres.database import Pool
-from infra.postgres.views.query import Conditions, RowReader, fetch
+from infra.postgres.views.query import Conditions, RowReader, either, fetch
 from infra.postgres.views.store import purpose
 from infra.postgres.views.tables import CUSTOMERS, ERASURES, MEMBERS
 from projections.directory import (
@@ -20,7 +20,7 @@ from projections.directory import (
     MemberRow,
     canonical,
 )
-from projections.model import Head
+from projections.model import Headed, Heads
 from services.ports import BlindIndex
 
 
@@ -30,7 +30,7 @@ class PostgresDirectory:
     def __init__(self, pool: Pool, blind: BlindIndex) -> None:
         self.pool = pool
         self.blind = blind
-        self._customers = RowReader(pool, CUSTOMERS)
+        self._customers = RowReader(pool, CUSTOMERS, member="owner_id")
         self._members = RowReader(pool, MEMBERS)
         self._erasures = RowReader(pool, ERASURES)
 
@@ -45,14 +45,11 @@ class PostgresDirectory:
     ) -> list[CustomerRow]:
         return await self._customers.page(customer_conditions(where), limit=limit, after=after)
 
-    async def customer_heads(
-        self, where: CustomerFilter, *, limit: int, after: UUID | None = None
-    ) -> list[Head]:
-        conditions = customer_conditions(where)
-        return await self._customers.heads(conditions, limit=limit, after=after, member="owner_id")
+    async def customer_heads(self, where: CustomerFilter, *, limit: int, after: UUID | None = None) -> Heads:
+        return await self._customers.heads(customer_conditions(where), limit=limit, after=after)
 
-    async def customer_head(self, id: UUID) -> Head | None:
-        return await self._customers.head(id, member="owner_id")
+    async def headed_customers(self, ids: Sequence[UUID]) -> list[Headed[CustomerRow]]:
+        return await self._customers.headed(ids)
 
     async def customers_of(self, subject_ids: Collection[UUID]) -> list[CustomerRow]:
         query = sql.SQL("SELECT {} FROM {} AS it WHERE it.subject_id = ANY (%s) ORDER BY it.id").format(
@@ -110,6 +107,6 @@ def customer_conditions(where: CustomerFilter) -> Conditions:
         (sql.SQL("it.country = %s"), where.country),
         (sql.SQL("it.sector = %s"), where.sector),
         (sql.SQL("it.segment = %s"), where.segment),
-        (sql.SQL("%s = ANY (it.tags)"), where.tag),
-        (sql.SQL("it.archived = %s"), where.archived),
+        (sql.SQL("it.tags @> ARRAY[%s]"), where.tag),
+        *either(sql.SQL("it.archived"), where.archived),
     ]

@@ -27,14 +27,38 @@ VERSIONS: Final[Mapping[str, int]] = {
 }
 
 INDEXES: Final[Mapping[str, Sequence[LiteralString]]] = {
-    "directory.customers": ("(subject_id)",),
+    "directory.customers": (
+        "(subject_id)",
+        "(owner_id, id) WHERE owner_id IS NOT NULL",
+        "(kind, id)",
+        "(country, id) WHERE country IS NOT NULL",
+        "(sector, id) WHERE sector IS NOT NULL",
+        "(segment, id) WHERE segment IS NOT NULL",
+        "USING gin (tags)",
+        "(id) WHERE archived",
+    ),
     "directory.erasures": ("(erased_subject_id)",),
     "directory.blind_index": ("(kind, digest)", "(subject_id)"),
-    "pipeline.leads": ("(customer_id) WHERE customer_id IS NOT NULL",),
+    "pipeline.leads": (
+        "(customer_id) WHERE customer_id IS NOT NULL",
+        "(owner_id, id) WHERE owner_id IS NOT NULL",
+        "(stage, id)",
+        "(campaign, id) WHERE campaign IS NOT NULL",
+        "(source, id)",
+        "(product, id) WHERE product IS NOT NULL",
+        "(country, id) WHERE country IS NOT NULL",
+        "(currency, id) WHERE currency IS NOT NULL",
+    ),
     "privacy.requests": ("(subject_id)", "(due_on) WHERE state = 'open'"),
     "rights.holds": ("USING gin (covered)",),
     "rights.consents": ("(subject_id)", "(expires_on) WHERE state = 'given' AND expires_on IS NOT NULL"),
-    "tickets.tickets": ("(customer_id) WHERE customer_id IS NOT NULL",),
+    "tickets.tickets": (
+        "(customer_id) WHERE customer_id IS NOT NULL",
+        "(team, id) WHERE team IS NOT NULL",
+        "(agent_id, id) WHERE agent_id IS NOT NULL",
+        "(product, id) WHERE product IS NOT NULL",
+        "(id) WHERE status IN ('open', 'waiting')",
+    ),
     "timeline.entries": (
         "USING gin (subjects)",
         "(originator_id, position)",

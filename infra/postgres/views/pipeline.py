@@ -10,7 +10,7 @@ from domain.values import Money, Stage
 from infra.postgres.database import Pool
 from infra.postgres.views.query import Conditions, RowReader, fetch, where_all
 from infra.postgres.views.tables import LEADS
-from projections.model import Head
+from projections.model import Headed, Heads
 from projections.pipeline import LeadFilter, LeadRow, StageTotal, total
 
 
@@ -19,7 +19,7 @@ class PostgresPipeline:
 
     def __init__(self, pool: Pool) -> None:
         self.pool = pool
-        self._leads = RowReader(pool, LEADS)
+        self._leads = RowReader(pool, LEADS, member="owner_id")
 
     async def lead(self, id: UUID) -> LeadRow | None:
         return await self._leads.one(id)
@@ -30,11 +30,11 @@ class PostgresPipeline:
     async def list_leads(self, where: LeadFilter, *, limit: int, after: UUID | None = None) -> list[LeadRow]:
         return await self._leads.page(lead_conditions(where), limit=limit, after=after)
 
-    async def lead_heads(self, where: LeadFilter, *, limit: int, after: UUID | None = None) -> list[Head]:
-        return await self._leads.heads(lead_conditions(where), limit=limit, after=after, member="owner_id")
+    async def lead_heads(self, where: LeadFilter, *, limit: int, after: UUID | None = None) -> Heads:
+        return await self._leads.heads(lead_conditions(where), limit=limit, after=after)
 
-    async def lead_head(self, id: UUID) -> Head | None:
-        return await self._leads.head(id, member="owner_id")
+    async def headed_leads(self, ids: Sequence[UUID]) -> list[Headed[LeadRow]]:
+        return await self._leads.headed(ids)
 
     async def totals(self, where: LeadFilter) -> list[StageTotal]:
         clause, values = where_all(lead_conditions(where))

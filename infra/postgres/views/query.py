@@ -1,15 +1,16 @@
 """How the views are asked: conditions put together, rows fetched by id and in pages."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 from uuid import UUID
 
 from psycopg import sql
 
+from infra import arrays
 from infra.outage import unavailable_while_rebuilt
 from infra.postgres.database import Pool
 from infra.postgres.views.tables import Table, load_rows
-from projections.model import Head, Row
+from projections.model import Headed, Heads, Row
 
 R = TypeVar("R", bound=Row)
 
@@ -27,6 +28,14 @@ def where_all(conditions: Conditions) -> tuple[sql.Composable, list[Any]]:
     return sql.SQL(" AND ").join(clause for clause, _ in given), values
 
 
+def either(clause: sql.Composable, wanted: bool | None) -> Conditions:
+    """That it holds, or that it does not: in words, not as a parameter, so that a partial index is found."""
+    return [
+        (clause, [] if wanted is True else None),
+        (sql.SQL("NOT ") + clause, [] if wanted is False else None),
+    ]
+
+
 async def fetch(
     pool: Pool, query: bytes | sql.SQL | sql.Composed, values: Sequence[Any] | Mapping[str, Any] = ()
 ) -> list[Any]:
@@ -37,12 +46,21 @@ async def fetch(
             return await cursor.fetchall()
 
 
-class RowReader(Generic[R]):
-    """Reads the rows of one table."""
+HEADED: Final = ()
+HEAD: Final = """
+uuid_send(it.id) || int8send(it.version) || int8send(coalesce(
+    (SELECT member.version FROM directory.members AS member WHERE member.id = it.{}), -1))
+"""
+"""See `projections.model.head_of`."""
 
-    def __init__(self, pool: Pool, table: Table[R]) -> None:
+
+class RowReader(Generic[R]):
+    """Reads the rows of one table. `member`: the column that names a member of staff, for the heads."""
+
+    def __init__(self, pool: Pool, table: Table[R], *, member: str = "id") -> None:
         self.pool = pool
         self.table = table
+        self._head = sql.SQL(HEAD).format(sql.Identifier(member))
         self._queries: dict[tuple[bool, ...], bytes] = {}
 
     async def one(self, id: UUID) -> R | None:
@@ -58,27 +76,32 @@ class RowReader(Generic[R]):
             async with self.pool.connection() as connection:
                 return await load_rows(connection, self.table, ids)
 
-    async def heads(
-        self, conditions: Conditions, *, limit: int, after: UUID | None, member: str
-    ) -> list[Head]:
-        """The heads of the same page. `member`: the column that names a member of staff."""
-        return await self._heads([*conditions, (sql.SQL("it.id > %s"), after)], limit, member)
-
-    async def head(self, id: UUID, *, member: str) -> Head | None:
-        found = await self._heads([(sql.SQL("it.id = %s"), id)], 1, member)
-        return found[0] if found else None
-
-    async def _heads(self, conditions: Conditions, limit: int, member: str) -> list[Head]:
+    async def heads(self, conditions: Conditions, *, limit: int, after: UUID | None) -> Heads:
+        """The heads of the same page as `page` has."""
+        conditions = [*conditions, (sql.SQL("it.id > %s"), after)]
         # Put together once for each choice of conditions: that takes longer than asking does.
         asked = tuple(value is not None for _, value in conditions)
         clause, values = where_all(conditions)
         if asked not in self._queries:
             query = sql.SQL(
-                "SELECT it.id, it.version, member.version FROM {} AS it "
-                "LEFT JOIN directory.members AS member ON member.id = it.{} WHERE {} ORDER BY it.id LIMIT %s"
-            ).format(self.table.identifier(), sql.Identifier(member), clause)
+                "SELECT keys.mark(), coalesce(array_agg(head), '{{}}') FROM ("
+                "SELECT {} AS head FROM {} AS it WHERE {} ORDER BY it.id LIMIT %s) AS page"
+            ).format(self._head, self.table.identifier(), clause)
             self._queries[asked] = query.as_bytes()
-        return [Head(*record) for record in await fetch(self.pool, self._queries[asked], [*values, limit])]
+        [record] = await fetch(self.pool, self._queries[asked], [*values, limit])
+        return Heads(*record)
+
+    async def headed(self, ids: Sequence[UUID]) -> list[Headed[R]]:
+        """Those that exist, in the order asked for, with their heads."""
+        if HEADED not in self._queries:
+            query = sql.SQL(
+                "SELECT (SELECT keys.mark()), {}, {} FROM {} AS it WHERE it.id = ANY (%s)"
+            ).format(self._head, self.table.selection(), self.table.identifier())
+            self._queries[HEADED] = query.as_bytes()
+        decode = self.table.codec.decode
+        records = await fetch(self.pool, self._queries[HEADED], [arrays.uuids(ids)])
+        found = {head[:16]: Headed(mark, head, decode(row)) for mark, head, *row in records}
+        return [found[id.bytes] for id in ids if id.bytes in found]
 
     async def page(self, conditions: Conditions, *, limit: int, after: UUID | None) -> list[R]:
         """In order of id, from the first above `after`."""

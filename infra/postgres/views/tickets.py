@@ -7,11 +7,13 @@ from uuid import UUID
 
 from psycopg import sql
 
+from domain.values import TicketStatus
 from infra.postgres.database import Pool
-from infra.postgres.views.query import RowReader, fetch, where_all
+from infra.postgres.views.query import RowReader, either, fetch, where_all
 from infra.postgres.views.tables import TICKETS
 from projections.tickets import Queue, TicketFilter, TicketRow
 
+UNRESOLVED = sql.SQL("(it.status IN ('open', 'waiting'))")
 BREACHED = sql.SQL(
     "(coalesce(coalesce(it.first_response_at, it.resolved_at, %s) > it.first_response_due, false)"
     " OR coalesce(coalesce(it.resolved_at, %s) > it.resolution_due, false))"
@@ -60,7 +62,8 @@ def ticket_conditions(where: TicketFilter, at: datetime) -> list[tuple[sql.Compo
         (sql.SQL("it.customer_id = %s"), where.customer_id),
         (sql.SQL("it.product = %s"), where.product),
         (sql.SQL("it.channel = %s"), where.channel),
-        (sql.SQL("(it.status IN ('open', 'waiting')) = %s"), where.unresolved),
+        *either(UNRESOLVED, where.unresolved),
+        (UNRESOLVED, [] if where.status in (TicketStatus.OPEN, TicketStatus.WAITING) else None),
         (sql.SQL("(it.agent_id IS NULL) = %s"), where.unassigned),
         (BREACHED + sql.SQL(" = %s"), None if where.breached is None else [at, at, where.breached]),
     ]
