@@ -1,5 +1,6 @@
 """Each rule of compatibility, by an event that somebody really changed."""
 
+import re
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
@@ -12,6 +13,7 @@ from domain.values import CheckedText, CountryCode, CurrencyCode, LossReason, St
 from infra.contracts import compatibility as rules
 from infra.contracts import shapes
 from infra.contracts.compatibility import RULES, Rule, breaches
+from infra.contracts.publishing import ROOT
 from infra.contracts.schemas import schema_of
 from tests.contracts_published.changes import STREAMS, Fields, noted, personal, public, words
 from tests.contracts_published.test_publishing import PUBLISHING
@@ -154,3 +156,10 @@ def test_every_rule_is_tried() -> None:
     alone = {rules.CLASS_RENAMED, rules.TOPIC_MOVED, rules.AGGREGATE_CHANGED}
     assert {rule for rule, _ in CHANGES} | alone | PUBLISHING == set(RULES)
     assert len({it.name for it in RULES}) == len(RULES)
+
+
+def test_the_page_of_the_decision_tells_the_same() -> None:
+    page = (ROOT / "docs/decisions/contracts.md").read_text()
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in page.splitlines() if line[:1] == "|"]
+    told = {rule: (same, new) for names, same, new in rows for rule in re.findall(r"`([a-z-]+)`", names)}
+    assert told == {it.name: ("no", "yes" if it.lifted else "no") for it in RULES}
