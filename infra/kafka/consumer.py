@@ -29,12 +29,12 @@ Partitions that are added are found as soon, too.
 """
 
 SESSION_MS = 6_000
-"""How long a member may be silent before its partitions go to others; brokers allow no less unless told to."""
+"""How long a member may be silent before its partitions go to others; brokers allow no less by default."""
 
 FETCH_BYTES_MAX = 16 * 1024 * 1024
 PARTITION_BYTES_MAX = 512 * 1024
-"""What a member holds of what it has not been asked for yet: so much a broker, and a partition. One record that
-is larger comes all the same. It fetches no more of a partition before that is used up."""
+"""What a member holds of what it has not been asked for yet, of a broker and of a partition: it fetches no
+more of a partition before that is used up. A record that is larger comes all the same."""
 
 MOVED_ON = (CommitFailedError, IllegalGenerationError, RebalanceInProgressError, UnknownMemberIdError)
 """What a commit says when the partitions are somebody else's by now."""

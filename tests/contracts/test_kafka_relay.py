@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from pathlib import Path
 from uuid import UUID, uuid4
 
 import psycopg
@@ -12,6 +13,7 @@ from eventsourcing.persistence import Notification
 from kafka import TopicPartition
 from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
 
+from infra.bootstrap import open_system
 from infra.kafka.broker import LocalBroker
 from infra.kafka.delivery import PublishFailed
 from infra.kafka.partitioning import partition_of
@@ -20,6 +22,8 @@ from infra.kafka.record import topics
 from infra.kafka.relay import Relay
 from infra.kafka.topics import ensure_topics
 from infra.postgres.relay_lease import PostgresRelayLease
+from infra.settings import load
+from infra.status import metrics, status, warnings
 from tests.streams import ListedLog, assert_whole, published, stored, stored_events
 
 pytestmark = pytest.mark.broker
@@ -142,16 +146,43 @@ async def test_topics_made_anew_are_filled_from_the_start_whatever_the_checkpoin
     assert assert_whole(published(broker.address, namespace), log.events) == 0
 
 
-async def test_topics_of_another_log_are_refused(
-    relay: Callable[[ListedLog], Relay],
+async def test_topics_of_another_log_are_refused_and_that_is_shown_until_it_is_settled(
+    relay: Callable[[ListedLog], Relay], database_url: str
 ) -> None:
-    one = relay(ListedLog(stored_events(50, records=5)))
+    log = stored_events(50, records=5)
+    one = relay(ListedLog(log))
     async with running(one):
         await until(lambda: one.acknowledged == 50)
+    assert faults(database_url) == [None]
 
-    restored_from_an_older_backup = relay(ListedLog(stored_events(20, records=5)))
+    restored_from_an_older_backup = relay(ListedLog(log[:20]))
     with pytest.raises(ForeignStream):
         await restored_from_an_older_backup.run(asyncio.Event())
+    assert faults(database_url) == ["the topics go up to position 50, the log does not"]
+
+    settled = relay(ListedLog(log))
+    async with running(settled):
+        await until(lambda: faults(database_url) == [None])
+
+
+def faults(url: str) -> list[str | None]:
+    with psycopg.connect(url) as connection:
+        return [row[0] for row in connection.execute("SELECT fault FROM log.relay").fetchall()]
+
+
+async def test_a_relay_at_fault_is_seen_by_who_asks_the_api(database_url: str, tmp_path: Path) -> None:
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute(
+            "INSERT INTO log.relay (place, position, updated_at, fault) VALUES"
+            " ('left long ago', 5, now() - interval '1 year', 'old'), ('here', 7, now(), 'another log''s')"
+        )
+        settings = load(database_url=database_url, data=str(tmp_path), kafka="127.0.0.1:1")
+        async with open_system(settings) as system:
+            assert (await warnings(system))["relay"] == "another log's"
+            assert {it.name: it.fault for it in (await status(system)).relay}["here"] == "another log's"
+            assert b'lethe_relay_fault{relay="here"} 1.0' in await metrics(system)
+            connection.execute("UPDATE log.relay SET fault = NULL WHERE place = 'here'")
+            assert "relay" not in await warnings(system)
 
 
 def test_an_event_that_differs_from_the_one_on_the_topic_is_refused(

@@ -1,6 +1,9 @@
 """A member of a consumer group as a source of events, on a real broker."""
 
 import asyncio
+import os
+import random
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from uuid import UUID, uuid4
@@ -16,9 +19,11 @@ from infra.kafka.record import topics
 from services.ports import Recorded, Unavailable
 from tests.streams import stored_events
 
-pytestmark = pytest.mark.broker
+pytestmark = [pytest.mark.broker, pytest.mark.timeout(600)]
 
 MAPPER = EventMapper("main")
+TORTURE = os.environ.get("LETHE_TORTURE") == "1"
+JOINS = 30 if TORTURE else 1
 LOG = stored_events(2_000, records=40, kinds=["lead.qualified"])
 
 
@@ -155,6 +160,35 @@ async def test_members_that_come_and_go_miss_nothing(
     for record in {it.originator_id for it in taken}:
         first_time = list(dict.fromkeys(versions(taken, record)))
         assert first_time == list(range(1, 101))
+
+
+async def test_a_member_joins_though_the_broker_falters_meanwhile(
+    source: Callable[[], KafkaSource], broker: LocalBroker
+) -> None:
+    chance, seconds = random.Random(7), []
+    for _ in range(JOINS):
+        joined = asyncio.Event()
+        faltering = asyncio.create_task(falter(broker, chance, joined))
+        begun = time.monotonic()
+        try:
+            async with asyncio.timeout(90), member(source) as one:
+                while not one.partitions():
+                    await one.next(limit=1, timeout=0.5)
+                seconds.append(time.monotonic() - begun)
+        finally:
+            joined.set()
+            await faltering
+    print(f"\n{JOINS} joins while the broker falters: {max(seconds):.1f} s at the most")
+    assert not TORTURE or max(seconds) < 15
+
+
+async def falter(broker: LocalBroker, chance: random.Random, until: asyncio.Event) -> None:
+    """Have the broker stop for up to 0.6 s, again and again."""
+    while not until.is_set():
+        broker.pause()
+        await asyncio.sleep(chance.random() * 0.6)
+        broker.resume()
+        await asyncio.sleep(chance.random() * 0.4)
 
 
 async def test_without_a_broker_the_source_is_unavailable() -> None:
