@@ -9,7 +9,8 @@ from infra.postgres.database import Pool
 from infra.undecoded import Decoder, TolerantDecoder
 from services.ports import EventSource, LogReader, Recorded
 
-BATCH_EVENTS_MAX = 1_000
+BATCH_EVENTS_MAX = 2_000
+DECODED_AT_ONCE = 250
 WAIT_SECONDS = 0.5
 TAKEOVER_SECONDS = 0.5
 FOLLOWER_LOCK = 0x6C657468650001
@@ -71,7 +72,11 @@ class LogSource:
 
     async def _page(self, limit: int) -> Sequence[Recorded]:
         notifications = await self.reader.read(self.after, limit)
-        return [self.mapper.to_domain_event(it) for it in notifications]
+        page: list[Recorded] = []
+        for first in range(0, len(notifications), DECODED_AT_ONCE):
+            page += map(self.mapper.to_domain_event, notifications[first : first + DECODED_AT_ONCE])
+            await asyncio.sleep(0)  # others have a turn: commands, and the batch that is being written
+        return page
 
 
 @asynccontextmanager

@@ -76,11 +76,11 @@ async def test_rows_come_back_as_they_were_written(database_url: str) -> None:
     )
     pool = await open_pool(database_url, size=1)
     async with pool.connection() as connection:
-        assert await save_rows(connection, CUSTOMERS, rows) == {row.id for row in rows}
+        assert await (await save_rows(connection, CUSTOMERS, rows)).written() == {row.id for row in rows}
         assert await load_rows(connection, CUSTOMERS, [row.id for row in rows]) == {
             row.id: row for row in rows
         }
-        assert await save_rows(connection, LEADS, [lead]) == {lead.id}
+        assert await (await save_rows(connection, LEADS, [lead])).written() == {lead.id}
         assert await load_rows(connection, LEADS, [lead.id]) == {lead.id: lead}
     await pool.close()
 
@@ -92,7 +92,7 @@ async def test_a_row_is_not_replaced_by_an_older_one(database_url: str) -> None:
     old.id = new.id
     async with pool.connection() as connection:
         await save_rows(connection, CUSTOMERS, [new])
-        assert await save_rows(connection, CUSTOMERS, [old]) == set()
+        assert await (await save_rows(connection, CUSTOMERS, [old])).written() == set()
         assert (await load_rows(connection, CUSTOMERS, [new.id]))[new.id].source == "new"
     await pool.close()
 

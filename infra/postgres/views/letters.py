@@ -7,6 +7,7 @@ from uuid import UUID
 
 from psycopg import AsyncConnection
 
+from infra import arrays
 from infra.logging import place_of_error
 from services.ports import Recorded
 
@@ -74,7 +75,7 @@ async def parked(
     cursor = await connection.execute(
         "SELECT view, originator_id FROM views.dead_letters "
         "WHERE originator_id = ANY (%s) AND view = ANY (%s)",
-        [list(ids), list(views)],
+        [arrays.uuids(ids), list(views)],
     )
     return {(view, id) for view, id in await cursor.fetchall()}
 

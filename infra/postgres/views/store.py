@@ -5,6 +5,7 @@ Where an event cannot be digested, the batch is done again in parts, down to tha
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from functools import cache
 from typing import Any, get_type_hints
 from uuid import UUID
 
@@ -145,7 +146,12 @@ class PostgresViewStore:
         _raise_undecoded(batch)
         digests = await self.digests(batch)
         with unavailable_on_outage():
-            async with self.pool.connection() as connection, connection.transaction():
+            # In a pipeline PostgreSQL stores one table while the next one's rows are made.
+            async with (
+                self.pool.connection() as connection,
+                connection.pipeline(),
+                connection.transaction(),
+            ):
                 await connection.execute("SELECT pg_advisory_xact_lock_shared(%s)", [SWITCH_LOCK])
                 await self.apply_within(connection, batch, source, digests)
 
@@ -277,8 +283,9 @@ class PostgresViewStore:
         changed = [row for id, row in rows.items() if row.version != versions.get(id)]
         if not changed:
             return
-        written = await save_rows(connection, table, changed, suffix=self.suffix)
+        saving = await save_rows(connection, table, changed, suffix=self.suffix)
         if table.view == "directory":
+            written = await saving.written()
             after = _findable(row for row in changed if row.id in written)
             before = {key: value for key, value in before.items() if key[0] in written}
             await self._index(connection, before, after, given.digests)
@@ -350,14 +357,7 @@ class PostgresViewStore:
         given.check(batch)
         entries = [entry(recorded) for recorded in batch]
         literals = [it.literal([getattr(row, it.name) for row in entries]) for it in ENTRY_COLUMNS]
-        await connection.execute(
-            sql.SQL("INSERT INTO {} ({}) {} ON CONFLICT DO NOTHING").format(
-                sql.Identifier("timeline" + self.suffix, "entries"),
-                sql.SQL(", ").join(sql.Identifier(it.name) for it in ENTRY_COLUMNS),
-                unnested(ENTRY_COLUMNS),
-            ),
-            literals,
-        )
+        await connection.execute(_entering(self.suffix), literals)
 
     async def _track(
         self, connection: AsyncConnection[Any], views: Sequence[str], source: str, position: int
@@ -372,6 +372,16 @@ class PostgresViewStore:
     @property
     def _blind_index(self) -> sql.Identifier:
         return sql.Identifier("directory" + self.suffix, "blind_index")
+
+
+@cache
+def _entering(suffix: str) -> bytes:
+    query = sql.SQL("INSERT INTO {} ({}) {} ON CONFLICT DO NOTHING").format(
+        sql.Identifier("timeline" + suffix, "entries"),
+        sql.SQL(", ").join(sql.Identifier(it.name) for it in ENTRY_COLUMNS),
+        unnested(ENTRY_COLUMNS),
+    )
+    return query.as_bytes()
 
 
 def _details(batch: Sequence[Recorded]) -> dict[Sealed, ContactDetail]:

@@ -2,11 +2,13 @@
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Generic, TypeVar
 from uuid import UUID
 
-from psycopg import AsyncConnection, sql
+from psycopg import AsyncConnection, AsyncCursor, sql
 
+from infra import arrays
 from infra.postgres.views.codec import RowCodec, codec
 from infra.postgres.views.columns import unnested
 from projections import directory, pipeline, privacy, rights, subscribers, tickets
@@ -74,35 +76,53 @@ async def load_rows(
     connection: AsyncConnection[Any], table: Table[R], ids: Collection[UUID], *, suffix: str = ""
 ) -> dict[UUID, R]:
     """Those of the rows that exist, by id."""
-    query = sql.SQL("SELECT {} FROM {} AS it WHERE it.id = ANY (%s)").format(
-        table.selection(), table.identifier(suffix)
-    )
-    cursor = await connection.execute(query, [list(ids)], binary=True)
+    cursor = await connection.execute(_selection(table, suffix), [arrays.uuids(ids)], binary=True)
     return {row.id: row for row in map(table.codec.decode, await cursor.fetchall())}
 
 
 async def save_rows(
     connection: AsyncConnection[Any], table: Table[R], rows: Sequence[R], *, suffix: str = ""
-) -> set[UUID]:
-    """Write the rows that are newer than what is there, and answer with their ids.
+) -> "Saving":
+    """Write the rows that are newer than what is there.
 
     In one order everywhere, so that two writers never wait for each other in a circle.
     """
     literals = table.codec.encode(sorted(rows, key=_id))
-    cursor = await connection.execute(_upsert(table, suffix), literals, binary=True)
-    return {record[0] for record in await cursor.fetchall()}
+    return Saving(await connection.execute(_upsert(table, suffix), literals, binary=True))
 
 
-def _upsert(table: Table[Any], suffix: str) -> sql.Composed:
+@dataclass(frozen=True, slots=True)
+class Saving:
+    """Rows on their way. In a pipeline nobody need wait for them."""
+
+    cursor: AsyncCursor[Any]
+
+    async def written(self) -> set[UUID]:
+        """The ids of those that were newer than what was there."""
+        return {record[0] for record in await self.cursor.fetchall()}
+
+
+@cache
+def _selection(table: Table[Any], suffix: str) -> bytes:
+    query = sql.SQL("SELECT {} FROM {} AS it WHERE it.id = ANY (%s)")
+    return query.format(table.selection(), table.identifier(suffix)).as_bytes()
+
+
+@cache
+def _upsert(table: Table[Any], suffix: str) -> bytes:
     names = [sql.Identifier(column.name) for column in table.codec.columns]
-    return sql.SQL(
-        "INSERT INTO {table} AS live ({names}) {given} "
-        "ON CONFLICT (id) DO UPDATE SET {assignments} WHERE live.version < excluded.version RETURNING id"
-    ).format(
-        table=table.identifier(suffix),
-        names=sql.SQL(", ").join(names),
-        given=unnested(table.codec.columns),
-        assignments=sql.SQL(", ").join(sql.SQL("{0} = excluded.{0}").format(it) for it in names[1:]),
+    return (
+        sql.SQL(
+            "INSERT INTO {table} AS live ({names}) {given} "
+            "ON CONFLICT (id) DO UPDATE SET {assignments} WHERE live.version < excluded.version RETURNING id"
+        )
+        .format(
+            table=table.identifier(suffix),
+            names=sql.SQL(", ").join(names),
+            given=unnested(table.codec.columns),
+            assignments=sql.SQL(", ").join(sql.SQL("{0} = excluded.{0}").format(it) for it in names[1:]),
+        )
+        .as_bytes()
     )
 
 
