@@ -84,6 +84,24 @@ def read_what_does_not(at: Site, cared: Cared) -> None:
     assert at.ask("/v1/lawfulness", asked)["items"][0]["allowed"]
 
 
+def open_as_a_subscriber(at: Site, markers: Markers, cared: Cared) -> None:
+    """What is granted comes out; why it was granted, and what is withheld, does not."""
+    one = f"/v1/subscribers/{at.post('/v1/subscribers', {'name': 'mirror', 'purpose': 'newsletter'})['id']}"
+    at.post(f"{one}/grant", {"categories": ["identity", "contact", "conversation"]})
+    header = {"Authorization": f"Bearer {at.ask(f'{one}/tokens', {})['token']}"}
+    kept, restricted = ({"positions": [it["position"]]} for it in (cared.kept, cared.restricted))
+    at.shown("/v1/unseal", "POST", json=kept, headers=header)
+    withheld = at.http.post("/v1/unseal", json=restricted, headers=header)
+    at.search.data(withheld.content, "what is withheld from a subscriber")
+    wrong = at.http.post("/v1/unseal", json={"positions": [markers.word()]}, headers=header)
+    last = at.post(f"{one}/revoke", {"categories": ["contact"]})
+    at.sealed("/v1/subscribers", at_least=last["position"])
+    at.sealed(one)
+    at.shown(f"{one}/timeline")
+    assert (withheld.status_code, wrong.status_code) == (200, 422)
+    assert withheld.json()["items"][0]["withheld"]
+
+
 def hand_out(at: Site, cared: Cared, record_id: str) -> None:
     """Dossiers and exports, in every form; and their proofs, which show nothing."""
     dossier = f"/v1/subjects/{cared.kept['subject_id']}/dossier"

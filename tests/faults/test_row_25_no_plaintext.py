@@ -17,6 +17,7 @@ from tests.faults.marked_reading import (
     hand_out,
     inspect_and_certify,
     make_a_report,
+    open_as_a_subscriber,
     read_what_does_not,
     read_what_shows,
     search_for_people,
@@ -45,7 +46,8 @@ BESIDE = {
 FILLED = {
     *("access.batches", "access.subjects", "audit.checkpoints", "audit.tiles", "history.reports"),
     *("history.segments", "ledger.certificates", "privacy.requests", "rights.consents", "rights.holds"),
-    *("rights.policies", "rights.restrictions", "rights.staff", "timeline.entries", "schedule.jobs"),
+    *("rights.policies", "rights.restrictions", "rights.staff", "rights.subscribers", "timeline.entries"),
+    "schedule.jobs",
 }
 """Tables of the compliance part: a search of an empty one says nothing."""
 
@@ -64,6 +66,7 @@ def use_everything(at: Site, markers: Markers) -> Path:
     read_what_shows(at, markers, cared, read)
     make_a_report(at)
     read_what_does_not(at, cared)
+    open_as_a_subscriber(at, markers, cared)
     hand_out(at, cared, long_one["id"])
     fulfil(at, markers, cared.request_id)
     backup = use_the_command_line(at, cared, long_one["id"])
