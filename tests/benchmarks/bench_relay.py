@@ -6,6 +6,7 @@ import statistics
 import tempfile
 import time
 from pathlib import Path
+from typing import NamedTuple, Self
 from uuid import uuid4
 
 from kafka import KafkaProducer
@@ -40,54 +41,68 @@ def main() -> None:
         fill(postgres.url, EVENTS)
         bare, relayed = [], []
         for _ in range(ROUNDS):
-            bare.append(EVENTS / produce(postgres.url, broker.address))
-            relayed.append(EVENTS / asyncio.run(relay(postgres.url, broker.address)))
+            bare.append(produce(postgres.url, broker.address))
+            relayed.append(asyncio.run(relay(postgres.url, broker.address)))
     show(bare, relayed)
 
 
-def produce(url: str, address: str) -> float:
-    """The seconds a bare producer takes for the same records, made beforehand, with the relay's settings."""
+class Took(NamedTuple):
+    """Seconds by the clock, and of this process's CPU."""
+
+    seconds: float
+    cpu: float
+
+    @classmethod
+    def since(cls, clock: float, cpu: float) -> Self:
+        return cls(time.perf_counter() - clock, time.process_time() - cpu)
+
+
+def produce(url: str, address: str) -> Took:
+    """What kafka-python's producer takes for the same records, made beforehand, at its best settings."""
     namespace = f"bare-{uuid4().hex}"
     records = [to_record(it, namespace) for it in logged(url)]
     ensure_topics(address, topics(namespace))
     producer = KafkaProducer(bootstrap_servers=address, **SETTINGS)
     for name in topics(namespace):
         producer.partitions_for(name)
-    begun = time.perf_counter()
+    begun = time.perf_counter(), time.process_time()
     futures = [producer.send(it.topic, it.value, it.key, it.headers) for it in records]
     producer.flush()
-    seconds = time.perf_counter() - begun
+    took = Took.since(*begun)
     assert all(it.succeeded() for it in futures)
     producer.close()
-    return seconds
+    return took
 
 
-async def relay(url: str, address: str) -> float:
-    """The seconds the relay takes, from when it has the lease until the last is acknowledged and noted."""
+async def relay(url: str, address: str) -> Took:
+    """What the relay takes, from when it has the lease until the last is acknowledged and noted."""
     pool = await open_pool(url, size=2)
     one = Relay(FencedReader(pool), address, f"relay-{uuid4().hex}", PostgresRelayLease(url))
     stop = asyncio.Event()
     task = asyncio.create_task(one.run(stop))
     while not one.leading:  # noqa: ASYNC110 - there is no event for it
         await asyncio.sleep(0.001)
-    begun = time.perf_counter()
+    begun = time.perf_counter(), time.process_time()
     while one.acknowledged < EVENTS:  # noqa: ASYNC110 - nor for this
         await asyncio.sleep(0.002)
-    seconds = time.perf_counter() - begun
+    took = Took.since(*begun)
     stop.set()
     await task
     await pool.close()
-    return seconds
+    return took
 
 
-def show(bare: list[float], relayed: list[float]) -> None:
+def show(bare: list[Took], relayed: list[Took]) -> None:
     """The table."""
-    ratio = statistics.median(relayed) / statistics.median(bare)
+    ratio = statistics.median(it.seconds for it in bare) / statistics.median(it.seconds for it in relayed)
     table = Table(title=f"Relay: {EVENTS:,} events of about 900 bytes, {ROUNDS} rounds")
-    for column in ("", "median /s", "from", "to"):
+    for column in ("", "median /s", "from", "to", "CPU µs an event"):
         table.add_column(column, justify="right")
-    for name, rates in (("bare kafka-python producer", bare), ("relay from PostgreSQL", relayed)):
-        table.add_row(name, *(f"{it:,.0f}" for it in (statistics.median(rates), min(rates), max(rates))))
+    for name, found in (("bare kafka-python producer", bare), ("relay from PostgreSQL", relayed)):
+        rates = [EVENTS / it.seconds for it in found]
+        cpu = statistics.median(it.cpu for it in found) / EVENTS * 1e6
+        figures = (statistics.median(rates), min(rates), max(rates), cpu)
+        table.add_row(name, *(f"{it:,.0f}" for it in figures))
     table.add_row("ratio", f"{ratio:.2f}", "goal", f"{GOAL:.2f}")
     Console().print(table)
 
