@@ -6,12 +6,12 @@ erased. What is found is checked against the key ring, which knows of an erasure
 
 import asyncio
 import sqlite3
+import time
 import unicodedata
-from collections.abc import Iterator, Sequence
-from typing import Protocol
+from collections.abc import Iterator, Mapping, Sequence
 from uuid import UUID
 
-from eventsourcing.persistence import StoredEvent
+import structlog
 
 from domain.customer.events import (
     ContactAdded,
@@ -23,10 +23,24 @@ from domain.customer.events import (
 from domain.erasure.events import SubjectErased
 from domain.lead.events import LeadCaptured
 from domain.member.events import MemberRegistered
-from domain.model import Category, Event, Sealed
+from domain.model import Category, Erased, Event, Sealed
+from infra.logging import place_of_error
+from infra.undecoded import Decoder, TolerantDecoder, Undecoded
 from projections.model import Personal
 from projections.timeline import kind_of
-from services.ports import NOTHING_STANDS, KeyRing, LogReader, Recorded, Standing, Unavailable, Unsealer
+from services.ports import (
+    NOTHING_STANDS,
+    KeyLost,
+    KeyRing,
+    LogReader,
+    Recorded,
+    Standing,
+    Tampered,
+    Unavailable,
+    Unsealer,
+)
+
+log = structlog.get_logger(__name__)
 
 NAMING = (
     CustomerRegistered,
@@ -42,6 +56,7 @@ TOPICS = frozenset(it.TOPIC for it in NAMING)
 PAGE_EVENTS = 2_000
 POLL_SECONDS = 0.5
 GATHER_SECONDS = 0.25
+AGAIN_SECONDS = 30.0
 TRIGRAM = 3
 ORGANISATION = "organisation"
 RANKED_MAX = 10_000
@@ -59,22 +74,19 @@ CREATE VIRTUAL TABLE names USING fts5 (name, tokenize = 'trigram');
 """
 
 
-class Decoder(Protocol):
-    """Turns the stored form into events, personal fields sealed."""
-
-    def to_domain_event(self, stored_event: StoredEvent) -> Recorded: ...
-
-
 class NameIndex:
     """Finds customers, their contacts, leads and members by parts of their names. For one event loop."""
 
     def __init__(self, reader: LogReader, mapper: Decoder, unsealer: Unsealer, ring: KeyRing) -> None:
         self.reader = reader
-        self.mapper = mapper
+        self.mapper = TolerantDecoder(mapper)
         self.unsealer = unsealer
         self.ring = ring
         self.position = 0
         self.built = False
+        self._closed: dict[tuple[UUID, str], tuple[str, Name]] = {}
+        """Names that do not open, and of what kind of record, by record and slot."""
+        self._again_at = 0.0
         self._turn = asyncio.Lock()
         self._database = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
         self._database.executescript(f"PRAGMA temp_store = MEMORY; {SCHEMA}")
@@ -90,6 +102,7 @@ class NameIndex:
         while not stop.is_set():
             await self._catch_up()
             self.built = True
+            await self._try_again()
             if await self.reader.wait(self.position, POLL_SECONDS):
                 # Not event by event beside every write: a search catches up by itself.
                 await asyncio.sleep(GATHER_SECONDS)
@@ -145,14 +158,19 @@ class NameIndex:
     async def _catch_up(self) -> None:
         async with self._turn:
             while page := await self.reader.read(self.position, PAGE_EVENTS):
-                events = [self.mapper.to_domain_event(it).event for it in page if it.topic in TOPICS]
-                await self._index(events)
+                await self._index(
+                    [
+                        recorded.event
+                        for it in page
+                        if it.topic in TOPICS and _is_read(recorded := self.mapper.to_domain_event(it))
+                    ]
+                )
                 self.position = page[-1].id
 
     async def _index(self, events: Sequence[Event]) -> None:
         names = [list(_names(event)) for event in events]
         handles = [name for of_event in names for *_, name in of_event if isinstance(name, Sealed)]
-        opened = await self.unsealer.open(handles)
+        opened = await self._opened(handles)
         with self._database:
             self._database.execute("BEGIN")
             for event, of_event in zip(events, names, strict=True):
@@ -160,11 +178,45 @@ class NameIndex:
                     # An organisation's name is nobody's: it stays unless all of the subject goes.
                     kept = ORGANISATION if event.categories else ""
                     self._drop("subject = ? AND slot <> ?", event.erased_subject_id.bytes, kept)
-                for record_id, slot, subject_id, name in of_event:
-                    clear = opened[name] if isinstance(name, Sealed) else name
-                    self._drop("record = ? AND slot = ?", record_id.bytes, slot)
-                    if isinstance(clear, str):
-                        self._enter(kind_of(event.TOPIC), record_id, slot, subject_id, clear)
+                for name in of_event:
+                    self._name(kind_of(event.TOPIC), name, opened)
+
+    def _name(self, kind: str, named: Name, opened: Mapping[Sealed, str | Erased]) -> None:
+        """What the record's slot is called from now on."""
+        record_id, slot, subject_id, name = named
+        self._drop("record = ? AND slot = ?", record_id.bytes, slot)
+        self._closed.pop((record_id, slot), None)
+        clear = opened.get(name) if isinstance(name, Sealed) else name
+        if isinstance(clear, str):
+            self._enter(kind, record_id, slot, subject_id, clear)
+        elif clear is None and name is not None:
+            self._closed[record_id, slot] = kind, named
+
+    async def _opened(self, handles: Sequence[Sealed]) -> Mapping[Sealed, str | Erased]:
+        """Those that open. A lost key must not keep the other names from being found."""
+        try:
+            return await self.unsealer.open(handles)
+        except (KeyLost, Tampered) as error:
+            if len(handles) == 1:
+                log.error("name_not_opened", subject=handles[0].subject_id, error=type(error).__name__)
+                return {}
+        middle = len(handles) // 2
+        return {**await self._opened(handles[:middle]), **await self._opened(handles[middle:])}
+
+    async def _try_again(self) -> None:
+        """The names that did not open, now and then: the key store may be back."""
+        now = time.monotonic()
+        if not self._closed or now < self._again_at:
+            return
+        self._again_at = now + AGAIN_SECONDS
+        async with self._turn:
+            closed = list(self._closed.values())
+            handles = [name for _, (*_, name) in closed if isinstance(name, Sealed)]
+            opened = await self._opened(handles)
+            with self._database:
+                self._database.execute("BEGIN")
+                for kind, named in closed:
+                    self._name(kind, named, opened)
 
     def _enter(self, kind: str, record_id: UUID, slot: str, subject_id: UUID, name: str) -> None:
         cursor = self._database.execute(
@@ -181,6 +233,15 @@ class NameIndex:
             values,
         ).fetchall()
         self._database.executemany("DELETE FROM names WHERE rowid = ?", numbers)
+
+
+def _is_read(recorded: Recorded) -> bool:
+    """Whether the event could be read; what could not is said once, and left out."""
+    if not isinstance(recorded, Undecoded):
+        return True
+    error, place = place_of_error(recorded.error)
+    log.error("event_not_read", record=recorded.originator_id, error=error, where=place)
+    return False
 
 
 def _is_gone(slot: str, standing: Standing) -> bool:

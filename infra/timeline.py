@@ -234,7 +234,7 @@ class Timeline:
                 if version - 1 not in events:
                     row = states[id, version - 1]
                 before = copied(row)
-                row = snapshots.go_on(table, id, row, [recorded])
+                row = await snapshots.step(table, id, row, [recorded])
                 found[recorded.position] = changes(before, row)
         return found
 

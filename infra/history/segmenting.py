@@ -6,6 +6,8 @@ from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
+import structlog
+
 from infra.history.segments import (
     SEGMENT_EVENTS,
     Decoder,
@@ -15,9 +17,12 @@ from infra.history.segments import (
     Snapshots,
     VersionReader,
 )
+from infra.outage import is_of_event
 from projections.model import Row
 from projections.timeline import kind_of
 from services.ports import Recorded
+
+log = structlog.get_logger(__name__)
 
 PAGE = 500
 STRETCH = 8
@@ -71,13 +76,26 @@ class Segmenter:
             for record_id, version, topic, at in page:
                 table = self._snapshots.table_of(kind_of(topic))
                 if table is not None:
-                    await self.complete(table, record_id, version)
-                    count += 1
+                    count += await self._completed(table, record_id, version)
                 position = max(position, at)
             await self._checkpoints.advance(position)
         if horizon >= position + SPARED_POSITIONS or (count and horizon > position):
             await self._checkpoints.advance(horizon)
         return count
+
+    async def _completed(self, table: RowTable, record_id: UUID, version: int) -> bool:
+        """False: it stumbles, and goes without, for segments are there for speed alone.
+
+        It is tried again with its next one. What it stumbles over parks it in its view, too.
+        """
+        try:
+            await self.complete(table, record_id, version)
+        except Exception as error:
+            if not is_of_event(error):
+                raise
+            log.error("segment_not_written", record=record_id, exc_info=error)
+            return False
+        return True
 
     async def complete(self, table: RowTable, record_id: UUID, version: int) -> None:
         """Write the record's segments up to the one that ends at this version."""

@@ -6,7 +6,7 @@ that do, and the few that no segment covers yet. What comes out equals the plain
 """
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from copy import copy
 from dataclasses import dataclass, fields
 from datetime import datetime
@@ -15,9 +15,12 @@ from pathlib import Path
 from typing import Any, Protocol, TypeAlias, TypeVar, cast
 from uuid import UUID
 
-from eventsourcing.persistence import Notification, StoredEvent
+from eventsourcing.persistence import Notification
 
-from projections.model import Project, Row
+from infra.outage import is_of_event
+from infra.undecoded import Decoder as Decoder
+from infra.undecoded import TolerantDecoder, Undecoded
+from projections.model import Project, Row, advance
 from projections.timeline import kind_of
 from services.ports import Recorded
 
@@ -126,6 +129,10 @@ class Segments(Protocol):
         """The record's last segment, for the next one to go on from."""
         ...
 
+    async def passed(self, table: RowTable, record_id: UUID) -> Set[int]:
+        """The versions of the record's events that somebody decided the table's view goes on without."""
+        ...
+
     async def write(self, table: RowTable, segments: Sequence[Segment]) -> None:
         """Keep the segments; those that are there already stay as they are."""
         ...
@@ -143,12 +150,6 @@ class VersionReader(Protocol):
         ...
 
 
-class Decoder(Protocol):
-    """Turns the stored form into events, personal fields sealed."""
-
-    def to_domain_event(self, stored_event: StoredEvent) -> Recorded: ...
-
-
 class Snapshots:
     """Folds records with the help of their segments."""
 
@@ -163,7 +164,7 @@ class Snapshots:
     ) -> None:
         self._segments = segments
         self._reader = reader
-        self._mapper = mapper
+        self._mapper = TolerantDecoder(mapper)
         self._events_each = events_each
         self._tables = {table.aggregate: table for table in reversed(tables)}
         self._kinds: dict[Any, list[str]] = {}
@@ -191,7 +192,14 @@ class Snapshots:
             *(await self._reader.at_versions(record_id, passing.versions) if passing.versions else ()),
             *await self._reader.between([(record_id, covered, VERSION_MAX)]),
         ]
-        return self.go_on(table, record_id, start.row, map(self._mapper.to_domain_event, events), bounds)
+        recorded = [self._mapper.to_domain_event(it) for it in events]
+        try:
+            return self.go_on(table, record_id, copied(start.row), recorded, bounds)
+        except Exception as error:
+            if not is_of_event(error):
+                raise
+        passed = await self._segments.passed(table, record_id)
+        return _as_shown(table, record_id, start.row, recorded, bounds, passed)
 
     async def rows_at(
         self, kind: str, wanted: Mapping[UUID, Sequence[int]]
@@ -215,10 +223,21 @@ class Snapshots:
         for id, versions in wanted.items():
             row: Row | None = None
             for start, version in zip(starts[id], versions, strict=True):
-                row = start.row if start.fresh else copied(row)
+                row = start.row if start.fresh else row
                 steps = [events[id][step] for step in range(start.version + 1, version + 1)]
-                row = found[id, version] = self.go_on(table, id, row, steps)
+                row = found[id, version] = await self.step(table, id, row, steps)
         return found
+
+    async def step(self, table: RowTable, id: UUID, row: Row | None, steps: Sequence[Recorded]) -> Row | None:
+        """The row moved on by all of these events, as far as the view shows them: it may be parked at one."""
+        if row is not None and steps and row.version + 1 < steps[0].originator_version:
+            return row
+        try:
+            return self.go_on(table, id, copied(row), steps)
+        except Exception as error:
+            if not is_of_event(error):
+                raise
+        return _as_shown(table, id, row, steps, EVERYTHING, await self._segments.passed(table, id))
 
     async def _starts(self, table: RowTable, id: UUID, versions: Sequence[int]) -> list["_Begin"]:
         """Where to begin for each version: a segment, or the version before where that is nearer."""
@@ -244,9 +263,36 @@ class Snapshots:
         """The row moved on by those of the events that lie within the bounds: the very row that was given."""
         rows: dict[UUID, Row] = {} if row is None else {record_id: row}
         for recorded in events:
+            if isinstance(recorded, Undecoded):
+                raise recorded.error
             if bounds.hold(recorded.event.timestamp, recorded.envelope.recorded_at):
                 table.project(rows, recorded)
         return rows.get(record_id)
+
+
+def _as_shown(
+    table: RowTable,
+    record_id: UUID,
+    row: Row | None,
+    events: Sequence[Recorded],
+    bounds: Bounds,
+    passed: Set[int],
+) -> Row | None:
+    """The fold of a record of which an event cannot be digested, as the view shows it: up to that event.
+
+    `passed`: the versions of events that somebody decided to go on without.
+    """
+    for recorded in events:
+        try:
+            row = Snapshots.go_on(table, record_id, copied(row), [recorded], bounds)
+        except Exception as error:
+            if not is_of_event(error):
+                raise
+            if recorded.originator_version not in passed:
+                return row
+            if row is not None:
+                row = advance({record_id: copied(row) or row}, recorded) or row
+    return row
 
 
 def copied(row: R | None) -> R | None:

@@ -1,7 +1,7 @@
 """Segments in memory: the twin of those in PostgreSQL."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from copy import deepcopy
 from dataclasses import replace
 from uuid import UUID
@@ -36,6 +36,9 @@ class MemorySegments:
     async def last(self, table: RowTable, record_id: UUID) -> Segment | None:
         kept = self._of(table, record_id)
         return replace(kept[-1], row=deepcopy(kept[-1].row)) if kept else None
+
+    async def passed(self, table: RowTable, record_id: UUID) -> Set[int]:
+        return frozenset()  # nobody skips an event of a log in memory
 
     async def write(self, table: RowTable, segments: Sequence[Segment]) -> None:
         for it in segments:

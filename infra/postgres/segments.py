@@ -1,6 +1,6 @@
 """Segments in PostgreSQL: a record's row is kept as the view's own table would have it."""
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from typing import Any
 from uuid import UUID
 
@@ -96,6 +96,10 @@ class PostgresSegments:
             row = None if empty else _own(table).codec.decode(columns)
             return Segment(record_id, first, version, occurred, recorded, occurred_max, recorded_max, row)
         return None
+
+    async def passed(self, table: RowTable, record_id: UUID) -> Set[int]:
+        query = sql.SQL("SELECT version FROM views.skipped WHERE originator_id = %s AND view = %s")
+        return {version for (version,) in await fetch(self.pool, query, [record_id, table.view])}
 
     async def write(self, table: RowTable, segments: Sequence[Segment]) -> None:
         codec = _own(table).codec

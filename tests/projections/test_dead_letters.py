@@ -11,6 +11,8 @@ from domain.lead.events import LeadWon
 from domain.model import Sealed
 from domain.ticket.events import TicketPaused
 from infra.deadletters import BadReason, NoSuchLetter, Retried
+from infra.history.segments import EVERYTHING, Snapshots
+from infra.postgres.segments import PostgresSegments
 from infra.postgres.views.store import PostgresViewStore
 from infra.postgres.views.tables import TICKETS, VIEWS
 from infra.projector import LOG
@@ -229,3 +231,33 @@ async def test_an_outage_parks_nothing(database_url: str, monkeypatch: pytest.Mo
         monkeypatch.undo()
         assert await dead_letters(world).letters() == []
         assert await world.store.tracked(LOG) == 0
+
+
+async def test_the_record_as_of_a_time_is_what_the_view_shows_of_it_while_it_is_parked_and_when_skipped(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with postgres_world(database_url, projecting=False) as world:
+        await some_business(world, 1)
+        stumbling(world, monkeypatch, TICKETS, TicketPaused)
+        assert isinstance(world.store, PostgresViewStore)
+        assert world.pool is not None
+        (faulty,) = world.store._tables["ticket"]
+        reader: Any = world.reader
+        snapshots = Snapshots(PostgresSegments(world.pool), reader, world.mapper, [faulty])
+        await world.store.apply(await log_of(world), LOG)
+        (letter,) = await dead_letters(world).letters()
+        id = letter.record_id
+
+        async def agree(version: int) -> None:
+            shown = await world.views.tickets.ticket(id)
+            assert shown is not None
+            assert shown.version == version
+            assert await snapshots.as_of(faulty.project, id, EVERYTHING) == shown
+            rows = await snapshots.rows_at("ticket", {id: [1, 2, 3]})
+            assert rows[id, 3] == shown
+
+        await agree(1)
+        await dead_letters(world).skip(
+            view="tickets", record_id=id, version=2, actor="somebody", reason="CHG-1"
+        )
+        await agree(3)
