@@ -15,6 +15,8 @@ import pytest
 from infra.access import Scope
 from infra.http import feed
 from infra.http.app import create_app
+from infra.tide import Tide
+from services.ports import Unavailable
 from tests.http.samples import person
 from tests.http.stack import Running
 
@@ -249,39 +251,18 @@ def test_a_stream_without_a_token_never_begins(server: Running) -> None:
 def test_a_client_that_reads_nothing_costs_one_page(server: Running, api: httpx.Client) -> None:
     """It asks, and takes nothing: the server stops reading for it once the socket is full."""
     fetched: list[int] = []
-    door = server.app.state.door
 
-    async def ask() -> int:
-        class Counting:
-            closed = False
+    class Counting:
+        closed = False
 
-            async def read(self, after: int, limit: int) -> Any:
-                fetched.append(after)
-                return await door.tide.read(0, 1)
+        async def read(self, after: int, limit: int) -> Any:
+            fetched.append(after)
+            return await server.system.reader.read(0, 1)
 
-        app = create_app(replace(door, tide=Counting()))
-        taken = asyncio.Event()
-        sent: list[bytes] = []
-
-        async def receive() -> Any:
-            await asyncio.Event().wait()
-
-        async def send(message: Any) -> None:
-            sent.append(message.get("body", b""))
-            if len(sent) == 4:
-                taken.set()
-                await asyncio.Event().wait()  # a socket that takes no more
-
-        authorization = api.headers["authorization"].encode()
-        scope = {
-            "type": "http", "method": "GET", "path": "/v1/events", "raw_path": b"/v1/events",
-            "query_string": b"", "root_path": "", "scheme": "http", "http_version": "1.1",
-            "headers": [(b"accept", b"text/event-stream"), (b"authorization", authorization)],
-            "asgi": {"version": "3.0", "spec_version": "2.3"}, "server": ("x", 80), "client": ("x", 1),
-        }  # fmt: skip
-        asking = asyncio.create_task(app(scope, receive, send))
-        async with asyncio.timeout(30):
-            await taken.wait()
+    async def work() -> int:
+        alone, full = Alone(server, api, tide=Counting()), asyncio.Event()
+        asking = asyncio.create_task(alone.stream(room=4, full=full))
+        await asyncio.wait_for(full.wait(), 30)
         before = len(fetched)
         for _ in range(100):
             await asyncio.sleep(0)
@@ -289,5 +270,76 @@ def test_a_client_that_reads_nothing_costs_one_page(server: Running, api: httpx.
         await asyncio.gather(asking, return_exceptions=True)
         return len(fetched) - before
 
-    assert server.call(ask()) == 0
+    assert server.call(work()) == 0
     assert 1 <= len(fetched) <= 4
+
+
+class Alone:
+    """The application over this door without a server: `said` is all it sent."""
+
+    def __init__(self, server: Running, api: httpx.Client, **instead: Any) -> None:
+        self._app = create_app(replace(server.app.state.door, **instead))
+        self._authorization = api.headers["authorization"].encode()
+        self.said: list[bytes] = []
+        self.status = 0
+
+    async def stream(self, room: int = 1_000_000, full: asyncio.Event | None = None) -> None:
+        """Ask for the stream from the beginning, until it ends. After `room` messages nobody takes more."""
+
+        async def receive() -> Any:
+            await asyncio.Event().wait()
+
+        async def send(message: Any) -> None:
+            self.status = message.get("status", self.status)
+            self.said.append(message.get("body", b""))
+            if len(self.said) == room and full is not None:
+                full.set()
+                await asyncio.Event().wait()
+
+        headers = [(b"accept", b"text/event-stream"), (b"authorization", self._authorization)]
+        scope = {
+            "type": "http", "method": "GET", "path": "/v1/events", "raw_path": b"/v1/events",
+            "query_string": b"", "root_path": "", "scheme": "http", "http_version": "1.1", "headers": headers,
+            "asgi": {"version": "3.0", "spec_version": "2.3"}, "server": ("x", 80), "client": ("x", 1),
+        }  # fmt: skip
+        await asyncio.wait_for(self._app(scope, receive, send), 30)
+
+
+def test_streams_end_in_good_order_when_the_server_stops(server: Running, api: httpx.Client) -> None:
+    async def work() -> Alone:
+        tide = Tide(server.system.reader)
+        alone = Alone(server, api, tide=tide)
+        streaming = asyncio.create_task(alone.stream())
+        while not alone.said:  # noqa: ASYNC110 - another task says it
+            await asyncio.sleep(0.01)
+        tide.close()
+        await streaming
+        return alone
+
+    assert server.call(work()).status == 200
+
+
+@pytest.mark.parametrize("away_from", [0, 1])
+def test_a_database_that_goes_away_ends_a_stream_or_refuses_it(
+    server: Running, api: httpx.Client, created: Any, away_from: int
+) -> None:
+    created("customers", person())
+
+    class Away:
+        closed = False
+        reads = 0
+
+        async def read(self, after: int, limit: int) -> Any:
+            self.reads += 1
+            if self.reads > away_from:
+                raise Unavailable("away")
+            return await server.system.reader.read(0, 1)
+
+    async def work() -> Alone:
+        alone = Alone(server, api, tide=Away())
+        await alone.stream()
+        return alone
+
+    it = server.call(work())
+    assert it.status == (503 if away_from == 0 else 200)
+    assert (b"data: " in b"".join(it.said)) is (away_from == 1)
