@@ -88,7 +88,7 @@ class Unsealing:
         granted = [it for it in handles if it.category in grants]
         clear = await self._unsealer.open(granted)
         lawful = await self._lawful(grants, granted)
-        # Last: what the ring says is erased is not shown, even where a key was still at hand.
+        # Last: what was erased since is not shown, though its box is open.
         standings = await self._ring.standings({it.subject_id for it in handles})
         uses: dict[str, Use] = {}
 

@@ -75,7 +75,7 @@ def test_positions_that_make_no_sense_are_refused(mirror: Subscribing, positions
     assert (answer.status_code, answer.json()["type"]) == (422, "urn:lethe:problem:malformed")
 
 
-def test_an_erasure_is_answered_at_once_also_where_a_key_was_at_hand(
+def test_an_erasure_is_answered_on_the_next_call(
     api: httpx.Client, mirror: Subscribing, created: Any
 ) -> None:
     made = created("customers", SHE)

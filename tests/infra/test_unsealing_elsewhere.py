@@ -1,15 +1,17 @@
 """What one process knows in its memory never opens what another has erased, revoked or ended."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
 
-from domain.model import Category
+from domain.model import Category, Erased, Sealed
 from infra.bootstrap import System
-from services.ports import DataKey
+from infra.eventstore.sealedvalues import PostgresSealedValues
+from infra.eventstore.unsealer import BoxUnsealer
 from services.subscribers import NotASubscriber, subscriber_of
+from services.unsealing import Unsealing
 from tests.e2e.importing import system_on
 from tests.infra.test_ledger_guard import command, erase, register
 
@@ -33,17 +35,39 @@ async def opened(system: System, position: int) -> tuple[str | None, set[Categor
     return it.values["name"], it.erased, it.withheld
 
 
-async def test_an_erasure_elsewhere_counts_though_the_key_is_at_hand(
-    processes: tuple[System, System],
-) -> None:
+async def test_an_erasure_elsewhere_counts_on_the_next_call(processes: tuple[System, System]) -> None:
     here, there = processes
     ann = await register(here)
     position = await here.reader.last()
     assert (await opened(here, position))[0] is not None
     await erase(there, ann)
-    name = (ann, Category.IDENTITY)
-    assert isinstance((await here.ring.fetch([name]))[name], DataKey), "it is still in memory"
     assert await opened(here, position) == (None, {Category.IDENTITY}, set())
+
+
+async def test_an_erasure_elsewhere_counts_also_when_the_box_is_open_already(
+    processes: tuple[System, System],
+) -> None:
+    here, there = processes
+    ann = await register(here)
+    position = await here.reader.last()
+
+    class Overtaken(BoxUnsealer):
+        async def open(self, values: Sequence[Sealed]) -> Mapping[Sealed, str | Erased]:
+            found = await super().open(values)
+            assert {type(it) for it in found.values()} == {str}
+            await erase(there, ann)
+            return found
+
+    unsealing = Unsealing(
+        here.subscribers,
+        sealed=PostgresSealedValues(here.reader, here.mapper),
+        unsealer=Overtaken(here.ring, here.settings.namespace),
+        ring=here.ring,
+        lawfulness=here.lawfulness,
+        clock=here.clock,
+    )
+    [it], uses = await unsealing.open(MIRROR, [position])
+    assert (it.values, it.erased, uses) == ({"name": None}, {Category.IDENTITY}, {})
 
 
 async def test_a_revocation_and_the_end_elsewhere_count_on_the_next_call(
