@@ -16,7 +16,8 @@ PUBLIC: Final = """
 /v1/credentials /v1/accesses /v1/accesses/unusual /v1/pipeline /v1/queues /v1/analytics/funnel
 /v1/analytics/cycle_time /v1/analytics/win_rate /v1/analytics/ticket_times /v1/analytics/backlog
 /v1/audit/key /v1/audit/checkpoint /v1/audit/checkpoints /v1/audit/bundle /v1/audit/tiles/0/0
-/v1/tokens /v1/schemas/dossier.json /openapi.json /metrics /healthz /readyz
+/v1/tokens /v1/schemas/dossier.json /v1/schemas /v1/schemas/lead.won/1 /openapi.json /asyncapi.json
+/metrics /healthz /readyz
 """
 JOBS: Final = (
     "privacy-requests consents retention unusual-access access-retention key-rotation backup-retention"
