@@ -26,8 +26,8 @@ from infra.settings import load
 
 ROWS: Final = int(os.environ.get("BENCH_ROWS", "50000"))
 STOCK_ROWS: Final = 1_000
-ROUNDS: Final = 3
-FLOOR: Final = 5_000
+ROUNDS: Final = 5
+FLOOR: Final = 10_000
 COLUMNS: Final = ("key", "name", "email", "phone", "born_on", "address", "lawful_basis", "purpose")
 
 

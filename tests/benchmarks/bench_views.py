@@ -35,8 +35,8 @@ from tests.projections.worlds import NAMESPACE, World, at, postgres_world
 LEADS: Final = int(os.environ.get("BENCH_LEADS", "5000"))
 STOCK_LEADS: Final = LEADS // 5
 EVENTS_A_LEAD: Final = 4
-ROUNDS: Final = 3
-FLOOR: Final = 10.0
+ROUNDS: Final = 5
+FLOOR: Final = 25_000
 TABLES: Final = (
     "views.tracking", "directory.customers", "directory.members", "directory.erasures",
     "directory.blind_index", "pipeline.leads", "tickets.tickets", "timeline.entries",
@@ -238,11 +238,11 @@ def main() -> None:
         rates = run(measure(url))
     medians = {name: statistics.median(of) for name, of in rates.items()}
     table = Table(title=f"Building views from {LEADS * EVENTS_A_LEAD:,} events, median of {ROUNDS} rounds")
-    for column in ("views", "events/s", "rounds", "ratio to stock", f"goal (>= {FLOOR:.0f})"):
+    for column in ("views", "events/s", "rounds", "ratio to stock", f"goal (>= {FLOOR:,})"):
         table.add_column(column, justify="right")
     for name, median in medians.items():
         ratio = median / medians["stock runner"]
-        goal = "" if name == "stock runner" else "reached" if ratio >= FLOOR else "missed"
+        goal = "" if name == "stock runner" else "reached" if median >= FLOOR else "missed"
         rounds = " ".join(f"{it:,.0f}" for it in rates[name])
         table.add_row(name, f"{median:,.0f}", rounds, f"{ratio:.1f}", goal)
     Console(width=120).print(table)
