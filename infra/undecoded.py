@@ -24,7 +24,7 @@ class Unread(Event):
         return self.originator_id
 
 
-class Undecoded(Recorded, frozen=True, kw_only=True):
+class Undecoded(Recorded, frozen=True, kw_only=True, gc=True):
     """An event whose stored form cannot be read, and why. Its envelope says nothing."""
 
     error: Exception

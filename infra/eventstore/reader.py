@@ -23,6 +23,7 @@ Pool = AsyncConnectionPool[AsyncConnection[Any]]
 POLL_SECONDS_MIN = 0.002
 POLL_SECONDS_MAX = 0.1
 FENCED_POLL_SECONDS_MAX = 0.02
+PAUSE_GROWTH = 1.5
 HORIZON_SECONDS_MAX = 1.0
 
 COLUMNS = "originator_id, originator_version, topic, state, position"
@@ -107,7 +108,7 @@ class FencedReader:
             if remaining <= 0:
                 return False
             await _set_within(woken, min(pause, remaining))
-            pause = min(pause * 2, POLL_SECONDS_MAX if self._fence is None else FENCED_POLL_SECONDS_MAX)
+            pause = min(pause * PAUSE_GROWTH, POLL_SECONDS_MAX if self._fence is None else FENCED_POLL_SECONDS_MAX)
 
     async def horizon(self) -> int:
         """See the port. Waits up to a second for transactions that run, to be as high as may be."""

@@ -48,7 +48,7 @@ PROCESSES: Final = 2
 RECORDS_A_PART: Final = 3_000
 ROWS_A_WRITE: Final = 200
 BEGIN: Final = datetime(2025, 1, 1, tzinfo=UTC)
-STEP: Final = timedelta(minutes=7)
+STEP: Final = timedelta(seconds=7)
 RECORD, SUBJECT, OWNER, COMMAND = (UUID(int=0x5EED << 96 | it) for it in range(4))
 AMOUNT: Final = "1250.50"
 SIGNATURE: Final = b"PGCOPY\n\xff\r\n\0" + bytes(8)
