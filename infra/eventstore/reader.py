@@ -108,7 +108,8 @@ class FencedReader:
             if remaining <= 0:
                 return False
             await _set_within(woken, min(pause, remaining))
-            pause = min(pause * PAUSE_GROWTH, POLL_SECONDS_MAX if self._fence is None else FENCED_POLL_SECONDS_MAX)
+            longest = POLL_SECONDS_MAX if self._fence is None else FENCED_POLL_SECONDS_MAX
+            pause = min(pause * PAUSE_GROWTH, longest)
 
     async def horizon(self) -> int:
         """See the port. Waits up to a second for transactions that run, to be as high as may be."""
