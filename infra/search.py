@@ -59,8 +59,8 @@ GATHER_SECONDS = 0.25
 AGAIN_SECONDS = 30.0
 TRIGRAM = 3
 ORGANISATION = "organisation"
-RANKED_MAX = 10_000
-"""So many matches are put in order, at some 2 us each; of a word that even more names contain, no more."""
+RANKED_MAX = 2_000
+"""So many matches are put in order, at some 1.5 us each; of a word that even more names contain, no more."""
 
 Name = tuple[UUID, str, UUID, Personal]
 """Record, which of its names, whose it is, and the name; None takes the name away."""

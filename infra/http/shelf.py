@@ -6,6 +6,7 @@ every time, has nothing to say of anybody in it: its mark is the one at which it
 
 import asyncio
 import time
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
@@ -54,8 +55,9 @@ class Shelf:
     ) -> None:
         self._seconds = min(seconds, KEPT_SECONDS_MAX)
         self._now = now
-        self._sent: dict[Head, Kept[Sent]] = {}
-        self._names: dict[Head, Kept[Name]] = {}
+        # Ordered, for their ends: to find its first entry, a dict walks over all that were deleted before.
+        self._sent: OrderedDict[Head, Kept[Sent]] = OrderedDict()
+        self._names: OrderedDict[Head, Kept[Name]] = OrderedDict()
         self._sweep: asyncio.TimerHandle | None = None
 
     def __len__(self) -> int:
@@ -79,12 +81,12 @@ class Shelf:
         """The same for a name."""
         self._put(self._names, head, name, None)
 
-    def _put(self, kept: dict[Head, Kept[T]], head: Head, it: T, mark: int | None) -> None:
+    def _put(self, kept: OrderedDict[Head, Kept[T]], head: Head, it: T, mark: int | None) -> None:
         if not self._seconds:
             return
         kept.pop(head, None)
         if len(kept) >= KEPT_RECORDS_MAX:
-            del kept[next(iter(kept))]
+            kept.popitem(last=False)
         kept[head] = Kept(self._now() + self._seconds, mark, it)
         if self._sweep is None:
             self._sweep = asyncio.get_running_loop().call_later(self._seconds, self._forget)
@@ -98,10 +100,9 @@ class Shelf:
         now, rests = self._now(), []
         for kept in (self._sent, self._names):
             while kept:
-                head = next(iter(kept))
-                if (rest := kept[head].until - now) > 0:
+                if (rest := kept[next(iter(kept))].until - now) > 0:
                     rests.append(rest)
                     break
-                del kept[head]
+                kept.popitem(last=False)
         if rests:
             self._sweep = asyncio.get_running_loop().call_later(min(rests), self._forget)

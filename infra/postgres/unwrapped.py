@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections import OrderedDict
 from collections.abc import Callable, Iterable
 
 from services.ports import DataKey, KeyName
@@ -16,7 +17,8 @@ class UnwrappedKeys:
     def __init__(self, seconds: float, now: Callable[[], float] = time.monotonic) -> None:
         self._seconds = min(seconds, CACHED_SECONDS_MAX)
         self._now = now
-        self._keys: dict[KeyName, tuple[float, bytes, DataKey]] = {}
+        # Ordered, for its ends: to find its first entry, a dict walks over all that were deleted before.
+        self._keys: OrderedDict[KeyName, tuple[float, bytes, DataKey]] = OrderedDict()
         self._sweep: asyncio.TimerHandle | None = None
 
     def __contains__(self, name: KeyName) -> bool:
@@ -29,7 +31,7 @@ class UnwrappedKeys:
     def put(self, name: KeyName, wrapped: bytes, key: DataKey) -> None:
         self._keys.pop(name, None)
         if len(self._keys) >= CACHED_KEYS_MAX:
-            del self._keys[next(iter(self._keys))]
+            self._keys.popitem(last=False)
         self._keys[name] = (self._now() + self._seconds, wrapped, key)
         if self._sweep is None:
             self._sweep = asyncio.get_running_loop().call_later(self._seconds, self._forget)
@@ -43,9 +45,8 @@ class UnwrappedKeys:
         self._sweep = None
         now = self._now()
         while self._keys:
-            name = next(iter(self._keys))
-            rest = self._keys[name][0] - now
+            rest = self._keys[next(iter(self._keys))][0] - now
             if rest > 0:
                 self._sweep = asyncio.get_running_loop().call_later(rest, self._forget)
                 return
-            del self._keys[name]
+            self._keys.popitem(last=False)
