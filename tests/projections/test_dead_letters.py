@@ -6,6 +6,7 @@ from uuid import UUID
 
 import pytest
 from msgspec.structs import replace as rewritten
+from psycopg.errors import UndefinedTable
 
 from domain.lead.events import LeadWon
 from domain.model import Sealed
@@ -261,3 +262,32 @@ async def test_the_record_as_of_a_time_is_what_the_view_shows_of_it_while_it_is_
             view="tickets", record_id=id, version=2, actor="somebody", reason="CHG-1"
         )
         await agree(3)
+
+
+async def test_a_row_that_the_database_refuses_parks_its_record(database_url: str) -> None:
+    async with postgres_world(database_url, projecting=False) as world:
+        await some_business(world, 3)
+        log = await log_of(world)
+        assert world.pool is not None
+        async with world.pool.connection() as connection:
+            await connection.execute("ALTER TABLE pipeline.leads ADD CONSTRAINT no_one CHECK (value <> 1)")
+        await world.store.apply(log, LOG)
+        (letter,) = await dead_letters(world).letters()
+        assert (letter.view, letter.version, letter.error) == ("pipeline", 2, "CheckViolation")
+        assert await world.store.tracked(LOG) == log[-1].position
+        async with world.pool.connection() as connection:
+            await connection.execute("ALTER TABLE pipeline.leads DROP CONSTRAINT no_one")
+        assert await dead_letters(world).retry() == Retried(1, 1)
+        assert all(it.equal for it in await rebuild_all(world))
+
+
+async def test_a_table_that_is_gone_parks_nothing(database_url: str) -> None:
+    async with postgres_world(database_url, projecting=False) as world:
+        await some_business(world, 1)
+        log = await log_of(world)
+        assert world.pool is not None
+        async with world.pool.connection() as connection:
+            await connection.execute("DROP TABLE pipeline.leads")
+        with pytest.raises(UndefinedTable):
+            await world.store.apply(log, LOG)
+        assert await dead_letters(world).letters() == []
