@@ -100,10 +100,14 @@ class Delivery:
         """
         try:
             self._brokers.run(self._deliver, {it: list(bodies) for it, bodies in waiting.items() if bodies})
-        except KafkaError as error:
+        except PublishFailed:
             self._halted = True
-            if isinstance(error, PublishFailed):
-                raise
+            raise
+        except (
+            KafkaError,
+            RuntimeError,
+        ) as error:  # the latter: a transport that closes while it is written to
+            self._halted = True
             raise PublishFailed(type(error).__name__) from error
 
     def topics(self) -> list[Topic]:
