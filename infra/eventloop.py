@@ -7,8 +7,8 @@ from collections.abc import Coroutine
 from typing import Any, TypeVar
 
 T = TypeVar("T")
-# Commands and events are many short-lived objects and no cycles, of which Python's default goes in search all the
-# time: a fifth of what building a view took.
+# Commands and events are many short-lived objects and no cycles, which Python looks for all the time by
+# default: a fifth of what building a view took.
 GARBAGE_THRESHOLD = 50_000
 
 
