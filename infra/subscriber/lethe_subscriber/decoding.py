@@ -9,7 +9,7 @@ from types import UnionType
 from typing import Any, Final, TypeVar, Union, get_args, get_origin, get_type_hints
 from uuid import UUID
 
-from lethe_subscriber.errors import NewerVersion
+from lethe_subscriber.errors import NewerVersion, NotOfItsForm
 from lethe_subscriber.received import Received
 from lethe_subscriber.values import Envelope, Event, Money, Personal, Withheld
 
@@ -23,7 +23,7 @@ REASON: Final = "reason"
 def decode(cls: type[E], received: Received, opened: Mapping[str, Personal]) -> E:
     """The typed event. Personal values come from `opened`; those that are not there are `Withheld`.
 
-    Raises `NewerVersion`; `KeyError`, `TypeError` or `ValueError` where the data is not of its form.
+    Raises `NewerVersion` or `NotOfItsForm`.
     """
     if received.schema_version > cls.VERSION:
         raise NewerVersion(f"{cls.TYPE} version {received.schema_version}: this client knows {cls.VERSION}")
@@ -35,10 +35,17 @@ def decode(cls: type[E], received: Received, opened: Mapping[str, Personal]) -> 
         if read is None:
             values[name] = personal.get(name)
         elif name in received.data:
-            values[name] = read(received.data[name])
+            values[name] = _read(cls, name, read, received.data[name])
         elif needed:
-            raise KeyError(name)
+            raise NotOfItsForm(f"{cls.TYPE} lacks {name}")
     return cls(envelope=envelope(received, personal.get(REASON)), **values)
+
+
+def _read(cls: type[Event], name: str, read: Read, value: Any) -> Any:
+    try:
+        return read(value)
+    except (ArithmeticError, KeyError, TypeError, ValueError):
+        raise NotOfItsForm(f"{name} of {cls.TYPE} cannot be read") from None
 
 
 def envelope(received: Received, reason: Personal = None) -> Envelope:

@@ -44,6 +44,10 @@ class NewerVersion(SubscriberError):
     """The event has a form that this release of the client does not know: upgrade it, then retry."""
 
 
+class NotOfItsForm(SubscriberError):
+    """The event lacks a member that its type has, or has one that cannot be read."""
+
+
 class NoSuchLetter(SubscriberError):
     """There is no dead letter of this id."""
 

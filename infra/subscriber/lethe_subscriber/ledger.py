@@ -145,11 +145,14 @@ class Ledger:
 
     def settle(self, versions: Mapping[str, int]) -> None:
         """These are the last settled versions of these records. They are reserved."""
-        for aggregate_id, version in versions.items():
-            self.store.execute(
-                "UPDATE lethe_versions SET version = %s WHERE subscriber = %s AND aggregate_id = %s",
-                [version, self.subscriber, aggregate_id],
-            )
+        if not versions:
+            return
+        rows = ", ".join(["(%s, %s, %s)"] * len(versions))
+        self.store.execute(
+            f"INSERT INTO lethe_versions (subscriber, aggregate_id, version) VALUES {rows}"  # noqa: S608
+            " ON CONFLICT (subscriber, aggregate_id) DO UPDATE SET version = excluded.version",
+            [value for id_, version in versions.items() for value in (self.subscriber, id_, version)],
+        )
 
     def last_parked(self, aggregates: Iterable[str]) -> dict[str, int]:
         """The highest version that is parked of each record that has dead letters."""
