@@ -1,6 +1,6 @@
 """The composition root: the one place that names concrete classes, and puts them together."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
@@ -28,7 +28,7 @@ from infra.eventstore.unsealer import BoxUnsealer
 from infra.history import changes
 from infra.history.segmenting import Segmenter
 from infra.history.segments import Snapshots
-from infra.kafka.record import topics
+from infra.kafka.record import state_topic, topics
 from infra.kek import KekPlace, KekUnusable, KeyStoreUnfit, open_keks
 from infra.ledger import LedgerUnfit
 from infra.ledgerguard import LedgerGuard
@@ -281,7 +281,7 @@ def _compose(
     trees = open_trees(pool, settings.namespace, checkpoint_key.secret, settings.witness_keys, clock)
     shelf = Shelf(database.url, pool, mapper, Backups(application), clock, settings.namespace)
     around = Around(
-        topics(settings.namespace) if settings.kafka is not None else (),
+        _topics_of(settings),
         [it.strip() for it in (settings.subscribers or "").split(",") if it.strip()],
     )
     reactions = Reactions(application, unsealer)
@@ -321,7 +321,7 @@ def _compose(
             accesses=PostgresAccesses(pool),
             personal=changes.personal,
             public=changes.public,
-            streams=topics(settings.namespace) if settings.kafka is not None else (),
+            streams=_topics_of(settings),
         ),
         erasures=erasures,
         ledger=ledger,
@@ -368,3 +368,11 @@ def _compose(
         reach=reach,
     )
     return system, appender
+
+
+def _topics_of(settings: Settings) -> Sequence[str]:
+    """The topics that hold events or states: whatever a person's erasure has to reach there."""
+    if settings.kafka is None:
+        return ()
+    states = settings.state_topics.split(",") if settings.state_topics is not None else ()
+    return [*topics(settings.namespace), *(state_topic(settings.namespace, it) for it in states)]

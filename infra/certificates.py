@@ -48,6 +48,7 @@ STORE: LiteralString = """
 INSERT INTO ledger.certificates (erasure_id, version, note, made_at) VALUES (%s, %s, %s, %s)
 ON CONFLICT (erasure_id, version) DO UPDATE SET note = excluded.note, made_at = excluded.made_at
 """
+REPLAYED: LiteralString = "SELECT topic FROM log.replays ORDER BY topic"
 STORED: LiteralString = (
     "SELECT erasure_id, note FROM ledger.certificates ORDER BY made_at, erasure_id, version"
 )
@@ -147,7 +148,7 @@ class Certificates:
             "stores": self._stores(told, projected),
             "backups": _backups(told, await self._shelf.known()),
             "exports": await self._exports(told),
-            "topics": list(self._around.topics),
+            "topics": [*self._around.topics, *(topic for (topic,) in await self._rows(REPLAYED))],
             "subscribers": certified(
                 await known_subscribers(self._pool, self._mapper),
                 acknowledged=told.acknowledged_at,

@@ -70,6 +70,11 @@ def topics(namespace: str) -> list[str]:
     return [f"{namespace}.{stream}" for stream in sorted(set(STREAMS.values()))]
 
 
+def state_topic(namespace: str, view: str) -> str:
+    """Where the states of one view go."""
+    return f"{namespace}.state.{view}"
+
+
 @lru_cache(maxsize=1024)
 def topic_of(event_type: str, namespace: str) -> str:
     """The Kafka topic that events of this type go to. Raises `UnknownStream`."""

@@ -13,6 +13,7 @@ from kafka import TopicPartition
 from infra.kafka.batches import body
 from infra.kafka.delivery import Delivery
 from infra.kafka.partitioning import partition_of
+from infra.kafka.record import state_topic
 from infra.kafka.topics import ensure_topics
 
 DELIVERY_SECONDS_MAX = 30.0
@@ -26,11 +27,6 @@ class State(NamedTuple):
     version: int
     position: int
     document: bytes | None
-
-
-def state_topic(namespace: str, view: str) -> str:
-    """Where the states of one view go."""
-    return f"{namespace}.state.{view}"
 
 
 class StateOutlet:

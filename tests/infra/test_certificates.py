@@ -18,6 +18,8 @@ from infra.audit import verifier
 from infra.audit.note import NoteUnverified, verify
 from infra.bootstrap import System, open_system
 from infra.certificates import TEXT, ErasureNotFound
+from infra.postgres.replays import PostgresReplays
+from infra.replay import Replay
 from infra.settings import load
 from infra.work import going_on, sequencing
 from tests.infra.test_ledger_guard import command, erase, register
@@ -154,6 +156,15 @@ async def test_certificates_are_kept_the_newest_of_each_state(system: System) ->
     await issued(system, erasure_id)
     newest, _ = await issued(system, erasure_id)
     assert await system.certificates.stored() == [(erasure_id, newest)]
+
+
+async def test_the_topics_of_replays_are_named_until_they_are_deleted(system: System) -> None:
+    replays = PostgresReplays(system.pool)
+    await replays.begin(Replay("billing", "main.replay.billing", None, 0, 0))
+    erasure_id = await erase(system, await register(system))
+    assert (await issued(system, erasure_id))[1]["topics"] == ["main.replay.billing"]
+    await replays.forget("billing")
+    assert (await issued(system, erasure_id))[1]["topics"] == []
 
 
 async def test_there_is_no_certificate_of_what_was_not_done(system: System) -> None:

@@ -15,7 +15,7 @@ from uuid_utils.compat import uuid7
 from domain.values import CustomerKind, EmailAddress, LawfulBasis, RestrictionCause
 from infra.audit.lease import AdvisoryLease
 from infra.kafka.broker import LocalBroker
-from infra.kafka.states import state_topic
+from infra.kafka.record import state_topic
 from infra.postgres.keyring import PostgresKeyRing
 from infra.postgres.staterows import PostgresStateRows
 from infra.statefeed import StateFeed
