@@ -150,7 +150,7 @@ async def first_answers(
 ) -> list[Answer | None]:
     """For each command that was stored before its first answer; `CommandReused` if it was another request."""
     cursor = connection.cursor(binary=True)
-    await cursor.execute(KNOWN, [list({context.command_id for context in contexts})])
+    await cursor.execute(KNOWN, [arrays.uuids({context.command_id for context in contexts})])
     known = {command_id: kept for command_id, *kept in await cursor.fetchall()}
     return [
         _first_answer(context, *known[context.command_id]) if context.command_id in known else None
