@@ -16,7 +16,7 @@ from infra.dossier.gathering import Asked, Section, open_dossier
 from tests.dossiers import long_life
 from tests.e2e.importing import projected, system_on
 
-SHORT, LONG = 2_000, 8_000
+SHORT, LONG = 4_000, 10_000
 PEAK_BYTES_MAX = 8 * 2**20
 Write = Callable[[AsyncIterator[Section]], AsyncIterator[bytes]]
 
