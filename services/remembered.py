@@ -7,17 +7,17 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from domain.model import Aggregate, Event
-from services.ports import EventStore
+from services.ports import EventStore, History
 
 LONG_EVENTS = 128
 """Shorter records are read faster than they are worth keeping."""
 KEPT_MAX = 512
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _Kept:
     aggregate: Aggregate
-    position: int
+    last: Event
 
 
 class Remembered:
@@ -35,19 +35,21 @@ class Remembered:
         """The aggregate as the log has it now, to be decided on, and the position of its last event."""
         # Out while it moves on: what fails half-way is read anew.
         kept = self._kept.pop(id, None)
-        if kept is None:
-            history = await store.load(id)
-            aggregate, position = replayed(history.events), history.position
-        else:
-            history = await store.load(id, after=kept.aggregate.version)
-            aggregate = replayed(history.events, kept.aggregate)
-            position = history.position or kept.position
+        if kept is not None:
+            history = await store.load(id, after=kept.aggregate.version - 1)
+            # A log that came back from a copy may have lost what we saw, or have something else in its place.
+            if list(history.events[:1]) == [kept.last]:
+                return self._keep(replayed(history.events[1:], kept.aggregate), history)
+        history = await store.load(id)
+        return self._keep(replayed(history.events), history)
+
+    def _keep(self, aggregate: Aggregate | None, history: History) -> tuple[Aggregate | None, int]:
         if aggregate is None or aggregate.version < self._long_events:
-            return aggregate, position
-        self._kept[id] = _Kept(aggregate, position)
+            return aggregate, history.position
+        self._kept[aggregate.id] = _Kept(aggregate, history.events[-1])
         if len(self._kept) > self._kept_max:
             self._kept.popitem(last=False)
-        return deepcopy(aggregate), position
+        return deepcopy(aggregate), history.position
 
 
 def replayed(events: Sequence[Event], aggregate: Aggregate | None = None) -> Aggregate | None:
