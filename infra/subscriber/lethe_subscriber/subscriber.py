@@ -23,7 +23,7 @@ C = TypeVar("C")
 E = TypeVar("E", bound=Event)
 
 WAIT_SECONDS: Final = 20.0
-CAUGHT_UP_SECONDS: Final = 1.0
+CAUGHT_UP_SECONDS: Final = 0.5
 """How long nothing may come until a subscriber counts as caught up: what is just being stored still comes."""
 ACKNOWLEDGE_AGAIN_SECONDS: Final = 300.0
 
