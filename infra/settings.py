@@ -83,7 +83,8 @@ class Settings(BaseSettings):
     host: str = Field("127.0.0.1", min_length=1, description="Address that the API listens on.")
     port: int = Field(8080, ge=0, le=65535, description="Port that the API listens on; 0 takes a free one.")
     workers: int = Field(1, ge=1, le=64, description="API processes.")
-    pool_size: int = Field(8, ge=2, le=200, description="Connections to PostgreSQL a process.")
+    # A projector that builds a view beside itself holds five.
+    pool_size: int = Field(8, ge=6, le=200, description="Connections to PostgreSQL a process.")
     key_cache_seconds: int = Field(60, ge=0, le=60, description="How long an unwrapped key stays in memory.")
     access_durable: str = Field(
         "within_a_second",
