@@ -15,6 +15,7 @@ from kafka.errors import (
     RebalanceInProgressError,
     UnknownMemberIdError,
 )
+from kafka.structs import MemberState
 
 from infra.kafka.record import from_record
 from infra.kafka.topics import BOOTSTRAP_MS_MAX, ensure_topics
@@ -101,7 +102,17 @@ class KafkaSource:
         if self._consumer is None:
             self._consumer = self._open()
         polled = self._consumer.poll(timeout_ms=int(timeout * 1000), max_records=limit)
+        self._keep_joining(self._consumer)
         self._fetched += [record for records in polled.values() for record in records]
+
+    def _keep_joining(self, consumer: KafkaConsumer) -> None:
+        """Have the next poll go on with the join that this one has run out of time for.
+
+        kafka-python (3.0.12) forgets one that other partitions were the reason of: the group has given this
+        member its share, and the member never takes it, nor tells the group that it lives.
+        """
+        if consumer.group_metadata().state is MemberState.REBALANCING:
+            consumer._coordinator.request_rejoin()
 
     def _open(self) -> KafkaConsumer:
         ensure_topics(self.bootstrap_servers, self.topics)

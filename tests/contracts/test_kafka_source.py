@@ -23,7 +23,7 @@ pytestmark = [pytest.mark.broker, pytest.mark.timeout(600)]
 
 MAPPER = EventMapper("main")
 TORTURE = os.environ.get("LETHE_TORTURE") == "1"
-JOINS = 30 if TORTURE else 1
+JOINS = 60 if TORTURE else 2
 LOG = stored_events(2_000, records=40, kinds=["lead.qualified"])
 
 
@@ -173,7 +173,8 @@ async def test_a_member_joins_though_the_broker_falters_meanwhile(
         try:
             async with asyncio.timeout(90), member(source) as one:
                 while not one.partitions():
-                    await one.next(limit=1, timeout=0.5)
+                    # So short that it runs out in the middle of a join.
+                    await one.next(limit=1, timeout=0.05)
                 seconds.append(time.monotonic() - begun)
         finally:
             joined.set()
