@@ -13,6 +13,8 @@ from types import NoneType, UnionType
 from typing import Any, Generic, TypeVar, cast, get_args, get_origin, get_type_hints
 from uuid import UUID
 
+from msgspec import Struct, convert
+
 from domain.model import Category, Sealed
 from infra.postgres.views.columns import column
 from projections.directory import ContactRow
@@ -21,7 +23,18 @@ from projections.tickets import Span
 
 R = TypeVar("R", bound=Row)
 Decode = Callable[[Any], Any]
-CATEGORIES: Mapping[str, Category] = {it.value: it for it in Category}
+
+
+class KeptBox(Struct, array_like=True, gc=False):
+    """A box, as a row keeps it."""
+
+    subject_id: UUID
+    category: Category
+    fingerprint: str
+    box: str
+    version: int
+    topic: str
+    event_id: UUID
 
 
 class NotSealed(TypeError):
@@ -131,11 +144,20 @@ class _Boxes:
 
 def _opened_box(box: Sequence[Any], id: UUID) -> Callable[[str], Sealed]:
     """What makes the handles of one box: whatever they share is read once."""
-    subject, category, fingerprint, ciphertext, version, topic, event = box
-    subject_id, event_id, its_category = UUID(subject), UUID(event), CATEGORIES[category]
+    kept = convert(box, KeptBox)
 
     def handle(field: str) -> Sealed:
-        return Sealed(subject_id, its_category, fingerprint, ciphertext, field, id, version, topic, event_id)
+        return Sealed(
+            kept.subject_id,
+            kept.category,
+            kept.fingerprint,
+            kept.box,
+            field,
+            id,
+            kept.version,
+            kept.topic,
+            kept.event_id,
+        )
 
     return handle
 
