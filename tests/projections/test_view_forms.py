@@ -216,6 +216,19 @@ async def test_a_view_that_stood_still_until_it_was_built_goes_on_with_the_other
         assert await ask(world, "SELECT DISTINCT version - events FROM pipeline.leads") == [(0,)]
 
 
+async def test_who_is_fed_from_kafka_joins_once_its_views_are_built(database_url: str) -> None:
+    async with postgres_world(database_url, projecting=False) as world:
+        await some_business(world, 1)
+        joining, building = (release_of(world, LATER, LATER_FORMS) for _ in range(2))
+        ready = asyncio.create_task(joining.keeper.ready())
+        await asyncio.wait([ready], timeout=0.2)
+        assert not ready.done()
+        await building.keeper.settle()
+        await asyncio.wait_for(ready, 30)
+        with pytest.raises(Superseded):
+            await release_of(world).keeper.ready()
+
+
 @asynccontextmanager
 async def opened(url: str) -> AsyncIterator[Pool]:
     pool = await open_pool(url, size=2)
