@@ -15,6 +15,7 @@ from infra.kafka.relay import Relay
 from infra.kafka.topics import CannotShrink, describe_topics, ensure_topics, grow_topics
 from infra.postgres.database import open_pool
 from infra.postgres.relay_lease import PostgresRelayLease
+from tests.faults.test_row_10_broker_killed import Follower
 from tests.streams import Writers, assert_whole, logged, published_by_partition, stored
 
 ID = UUID(int=5)
@@ -52,7 +53,8 @@ async def test_topics_grow_under_load_and_each_record_stays_in_one_partition_in_
     writers, stop, written = Writers(database_url, records=20_000), asyncio.Event(), asyncio.Event()
     pool = await open_pool(database_url, size=2)
     relay = relay_to(broker, namespace, database_url, FencedReader(pool))
-    tasks = [asyncio.create_task(relay.run(stop)), asyncio.create_task(writers.run(written))]
+    follower = Follower(broker, namespace)
+    tasks = [asyncio.create_task(it) for it in (relay.run(stop), writers.run(written), follower.run(stop))]
     try:
         await until_acknowledged(relay, 300)
         grow_topics(broker.address, describe_topics(broker.address, topics(namespace)), 12)
@@ -62,6 +64,7 @@ async def test_topics_grow_under_load_and_each_record_stays_in_one_partition_in_
         await tasks[1]
         log = logged(database_url)
         await until_acknowledged(relay, log[-1].id)
+        await follower.reach({it.id for it in log})
         stop.set()
         await tasks[0]
         await repeat_from_the_start(relay, database_url, log[-1].id)
