@@ -25,8 +25,8 @@ from infra.postgres.migrate import migrate
 CONNECTIONS: Final = 64
 SECONDS: Final = 5.0
 ROUNDS: Final = 3
-FLOOR: Final = 1_000
-START_SECONDS_MAX: Final = 60
+GOAL: Final = 1_500
+START_SECONDS_MAX: Final = 180
 TOKEN: Final = secrets.token_hex(32)
 
 
@@ -168,7 +168,7 @@ def show(
     rates: dict[int, list[float]], latencies: dict[int, list[float]], cpu: dict[int, list[float]]
 ) -> None:
     table = Table(title=f"HTTP create, durable and sealed, {CONNECTIONS} connections, medians of {ROUNDS}")
-    for column in ("API processes", "creates/s", "p50 ms", "API CPU ms/create", f"x {FLOOR}/s", "ratio"):
+    for column in ("API processes", "creates/s", "p50 ms", "API CPU ms/create", f"x {GOAL}/s", "ratio"):
         table.add_column(column, justify="right")
     one = statistics.median(rates[1])
     for count, measured in rates.items():
@@ -178,7 +178,7 @@ def show(
             f"{rate:,.0f}",
             f"{statistics.median(latencies[count]):.1f}",
             f"{statistics.median(cpu[count]):.2f}",
-            f"{rate / FLOOR:.2f}",
+            f"{rate / GOAL:.2f}",
             f"{rate / one:.2f}",
         )
     Console().print(table)

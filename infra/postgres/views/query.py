@@ -48,8 +48,7 @@ async def fetch(
 
 HEADED: Final = ()
 HEAD: Final = """
-uuid_send(it.id) || int8send(it.version) || int8send(coalesce(
-    (SELECT member.version FROM directory.members AS member WHERE member.id = it.{}), -1))
+uuid_send(it.id) || int8send(it.version) || int8send(coalesce(member.version, -1))
 """
 """See `projections.model.head_of`."""
 
@@ -60,7 +59,9 @@ class RowReader(Generic[R]):
     def __init__(self, pool: Pool, table: Table[R], *, member: str = "id") -> None:
         self.pool = pool
         self.table = table
-        self._head = sql.SQL(HEAD).format(sql.Identifier(member))
+        self._joined = sql.SQL("{} AS it LEFT JOIN directory.members AS member ON member.id = it.{}").format(
+            table.identifier(), sql.Identifier(member)
+        )
         self._queries: dict[tuple[bool, ...], bytes] = {}
 
     async def one(self, id: UUID) -> R | None:
@@ -85,8 +86,8 @@ class RowReader(Generic[R]):
         if asked not in self._queries:
             query = sql.SQL(
                 "SELECT keys.mark(), coalesce(array_agg(head), '{{}}') FROM ("
-                "SELECT {} AS head FROM {} AS it WHERE {} ORDER BY it.id LIMIT %s) AS page"
-            ).format(self._head, self.table.identifier(), clause)
+                "SELECT {} AS head FROM {} WHERE {} ORDER BY it.id LIMIT %s) AS page"
+            ).format(sql.SQL(HEAD), self._joined, clause)
             self._queries[asked] = query.as_bytes()
         [record] = await fetch(self.pool, self._queries[asked], [*values, limit])
         return Heads(*record)
@@ -94,9 +95,9 @@ class RowReader(Generic[R]):
     async def headed(self, ids: Sequence[UUID]) -> list[Headed[R]]:
         """Those that exist, in the order asked for, with their heads."""
         if HEADED not in self._queries:
-            query = sql.SQL(
-                "SELECT (SELECT keys.mark()), {}, {} FROM {} AS it WHERE it.id = ANY (%s)"
-            ).format(self._head, self.table.selection(), self.table.identifier())
+            query = sql.SQL("SELECT (SELECT keys.mark()), {}, {} FROM {} WHERE it.id = ANY (%s)").format(
+                sql.SQL(HEAD), self.table.selection(), self._joined
+            )
             self._queries[HEADED] = query.as_bytes()
         decode = self.table.codec.decode
         records = await fetch(self.pool, self._queries[HEADED], [arrays.uuids(ids)])
