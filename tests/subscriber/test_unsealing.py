@@ -96,11 +96,12 @@ def test_values_are_opened_as_granted_and_stand_as_erased_or_withheld(
 
 
 def test_without_unseal_everything_personal_is_withheld_and_nothing_is_asked_for(
-    api: httpx.Client, source: Source, tmp_path: Path, mirror: Subscribing
+    api: httpx.Client, server: Running, tmp_path: Path, mirror: Subscribing
 ) -> None:
     made = registered(api)
     seen: dict[UUID, CustomerRegistered] = {}
-    subscriber = Subscriber(mirror.name, source, SQLite(tmp_path / "own.db"))
+    feed = HttpFeed(server.url, own_token(mirror))
+    subscriber = Subscriber(mirror.name, feed, SQLite(tmp_path / "own.db"))
     subscriber.on(CustomerRegistered)(lambda event, db: seen.update({event.aggregate_id: event}))
     follow(subscriber, lambda: UUID(made["id"]) in seen)
     assert seen[UUID(made["id"])].name == Withheld("identity")

@@ -9,7 +9,7 @@ from pathlib import PurePath
 from typing import Any, Final, NamedTuple
 
 from lethe_subscriber.decoding import decode
-from lethe_subscriber.errors import Gap, HandlerEndedTransaction, SubscriberError, Unreachable
+from lethe_subscriber.errors import Gap, HandlerEndedTransaction, NewerVersion, NotOfItsForm, Unreachable
 from lethe_subscriber.events import EVENTS
 from lethe_subscriber.ledger import BEHIND, FAILED, GAP, DeadLetter, Ledger
 from lethe_subscriber.received import Received
@@ -203,7 +203,7 @@ def _is_ready(letter: DeadLetter, settled: int) -> bool:
 
 def describe(error: Exception) -> str:
     """What was raised, and where: the text of a handler's error may hold what is personal."""
-    if isinstance(error, SubscriberError):
+    if isinstance(error, NewerVersion | NotOfItsForm):
         return str(error)
     frames = traceback.extract_tb(error.__traceback__)
     where = f" at {PurePath(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""

@@ -22,6 +22,8 @@ POLL_SECONDS: Final = 0.5
 BOOTSTRAP_MS_MAX: Final = 5_000
 CLOSE_MS_MAX: Final = 5_000
 RECORD_BYTES_MAX: Final = 4 * 1024 * 1024
+POLL_AGAIN_MS_MAX: Final = 15 * 60 * 1_000
+"""How long the handlers of a page may take until another member is given its partition."""
 METADATA_MS_MAX: Final = 5_000
 """How old the knowledge of the topics may be. kafka-python 3.0.12 may believe at first that a topic has no
 partitions, and would keep to that for five minutes."""
@@ -79,6 +81,8 @@ class KafkaTopics:
                 max_partition_fetch_bytes=RECORD_BYTES_MAX,
                 metadata_max_age_ms=METADATA_MS_MAX,
                 session_timeout_ms=10_000,
+                heartbeat_interval_ms=1_000,
+                max_poll_interval_ms=POLL_AGAIN_MS_MAX,
                 reconnect_backoff_max_ms=1_000,
                 metrics_enabled=False,
             )
