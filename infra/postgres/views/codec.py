@@ -9,6 +9,7 @@ from dataclasses import fields, is_dataclass
 from datetime import datetime
 from enum import Enum
 from functools import cache
+from operator import attrgetter
 from types import NoneType, UnionType
 from typing import Any, Generic, TypeVar, cast, get_args, get_origin, get_type_hints
 from uuid import UUID
@@ -66,7 +67,7 @@ class RowCodec(Generic[R]):
             it.literal(
                 [self._encode_sealed(row) for row in rows]
                 if it.name == "sealed"
-                else [getattr(row, it.name) for row in rows]
+                else map(attrgetter(it.name), rows)
             )
             for it in self.columns
         ]
@@ -119,12 +120,12 @@ class _Boxes:
     def __init__(self, id: UUID) -> None:
         self.id = id
         self.kept: list[list[Any]] = []
-        self._places: dict[tuple[str, UUID], int] = {}
+        self._places: dict[tuple[str, int], int] = {}
 
     def refer(self, handle: Any) -> list[Any]:
         if not isinstance(handle, Sealed):
             raise NotSealed(type(handle).__name__)
-        key = handle.box, handle.event_id
+        key = handle.box, handle.event_id.int
         place = self._places.get(key)
         if place is None:
             place = self._places[key] = len(self.kept)

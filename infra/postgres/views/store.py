@@ -6,6 +6,7 @@ Where an event cannot be digested, the batch is done again in parts, down to tha
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import cache
+from operator import attrgetter
 from typing import Any, get_type_hints
 from uuid import UUID
 
@@ -356,7 +357,7 @@ class PostgresViewStore:
             return
         given.check(batch)
         entries = [entry(recorded) for recorded in batch]
-        literals = [it.literal([getattr(row, it.name) for row in entries]) for it in ENTRY_COLUMNS]
+        literals = [it.literal(map(attrgetter(it.name), entries)) for it in ENTRY_COLUMNS]
         await connection.execute(_entering(self.suffix), literals)
 
     async def _track(

@@ -132,5 +132,5 @@ def by_aggregate(tables: Collection[Table[Any]]) -> Mapping[str, tuple[Table[Any
     return {kind: tuple(table for table in tables if table.aggregate == kind) for kind in kinds}
 
 
-def _id(row: Row) -> bytes:
-    return row.id.bytes
+def _id(row: Row) -> int:
+    return row.id.int
