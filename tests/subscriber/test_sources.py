@@ -30,6 +30,9 @@ from lethe_subscriber.sources import Source
 from lethe_subscriber.stores import Store
 from lethe_subscriber.values import Event
 
+from infra.kafka.replay import Replayer, replay_topic
+from infra.postgres.replays import PostgresReplays
+from infra.replay import Replay
 from tests.http.samples import ticket
 from tests.http.stack import Running
 from tests.subscriber.conftest import MakeSource, MakeStore, Topics
@@ -149,6 +152,40 @@ def test_a_subscriber_changes_from_the_feed_to_kafka_and_back(
     back.run_until((one, 3))
     assert [version for id_, version, _ in back.seen() if id_ == one] == [1, 2, 3]
     assert back.subscriber.dead_letters() == []
+
+
+@pytest.mark.broker
+def test_a_late_subscriber_takes_a_replay_of_its_types_and_then_the_live_topics(
+    server: Running,
+    topics: Topics,
+    tmp_path: Path,
+    opened: Callable[[], str],
+    reprioritised: Callable[[str, str], None],
+) -> None:
+    one = opened()
+    reprioritised(one, "low")
+    reprioritised(one, "high")
+    replay = replayed(server, topics, "ticket.prioritised")
+    source = KafkaTopics(topics.address, topics=[replay], group=replay, partial=True)
+    late = Seeing(source, SQLite(tmp_path / "own.db"))
+    late.run_until((one, 3))
+    reprioritised(one, "low")
+    live = Seeing(KafkaTopics(topics.address, topics.namespace), SQLite(tmp_path / "own.db"))
+    live.run_until((one, 4))
+    assert [version for id_, version, _ in live.seen() if id_ == one] == [2, 3, 4]
+    assert live.subscriber.dead_letters() == []
+
+
+def replayed(server: Running, topics: Topics, *types: str) -> str:
+    """Publish what there is of these types again; the topic."""
+    system, topic = server.system, replay_topic(topics.namespace, "late")
+    replayer = Replayer(system.reader, PostgresReplays(system.pool), topics.address, topics.namespace)
+
+    async def publish() -> None:
+        await replayer.run(Replay("late", topic, frozenset(types), 0, await system.reader.end()))
+
+    server.call(publish())
+    return topic
 
 
 @pytest.mark.broker
