@@ -34,8 +34,8 @@ run: $(READY) ## Serve everything from LETHE_DATA (default ./.lethe)
 test: $(READY) broker ## The whole suite; with LETHE_REQUIRE_ALL=1 only a real Vault may be missing
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile
 
-torture: $(READY) broker ## The long form of the faults
-	LETHE_TORTURE=1 $(BIN)/python -m pytest tests/faults tests/e2e/test_stranger.py -m "" -s
+torture: $(READY) broker ## The long form of the faults, and a soak (SOAK_MINUTES=30, SOAK_SEED=1)
+	LETHE_TORTURE=1 $(BIN)/python -m pytest tests/faults tests/e2e/test_stranger.py tests/soak -m "" -s
 
 check: $(READY) ## Style, types, who may import whom, and what subscribers were promised
 	$(BIN)/ruff check .

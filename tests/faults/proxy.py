@@ -48,7 +48,12 @@ class Proxy:
         task = asyncio.current_task()
         assert task is not None
         self._lines.add(task)
-        upstream, server = await asyncio.open_unix_connection(self.socket)
+        try:
+            upstream, server = await asyncio.open_unix_connection(self.socket)
+        except OSError:  # the server is away: the caller is to hear of it
+            writer.transport.abort()
+            self._lines.discard(task)
+            return
         ways = [
             asyncio.create_task(_pass_on(reader, server, lambda _: False)),
             asyncio.create_task(_pass_on(upstream, writer, self._cuts)),
