@@ -4,10 +4,11 @@ What is sealed under somebody else's key is theirs, and is left out; so are lega
 claims (articles 15(4) and 23(1)(j)), and who of the staff did or saw something (Court of Justice, C-579/21).
 """
 
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Final, Protocol
+from functools import partial
+from typing import Any, Final, Protocol, TypeVar
 from uuid import UUID
 
 from domain.export.events import ExportMade
@@ -15,6 +16,7 @@ from domain.model import Category
 from infra.accesslog import AccessFilter, AccessStore
 from infra.dossier import notice
 from infra.dossier.opening import Fields, Opening
+from projections.model import Row
 from projections.privacy import PrivacyRequestFilter
 from projections.rights import ActivityFilter, ConsentFilter, RetentionFilter
 from projections.subscribers import SubscriberFilter, SubscriberRow
@@ -31,6 +33,7 @@ BEHIND_SECONDS_MAX: Final = 5.0
 ROWS_MAX: Final = 1_000
 LEFT_OUT: Final = frozenset({"hold"})
 RECORD_TIMELINE: Final = "record-timeline"
+R = TypeVar("R", bound=Row)
 
 
 class Form(StrEnum):
@@ -170,9 +173,9 @@ class Dossier:
     async def _processing(self) -> dict[str, Any]:
         """Purposes, bases, sources and recipients: article 15(1)(a), (c) and (g)."""
         views = self._sources.views
-        activities = await views.rights.list_activities(ActivityFilter(living=True), limit=ROWS_MAX)
+        activities = await _every(partial(views.rights.list_activities, ActivityFilter(living=True)))
         erasures = await views.directory.erasures_of(self.asked.subject_id)
-        living = await views.subscribers.list_subscribers(SubscriberFilter(living=True), limit=ROWS_MAX)
+        living = await _every(partial(views.subscribers.list_subscribers, SubscriberFilter(living=True)))
         names = (
             "code", "name", "description", "lawful_basis", "categories", "recipients", "third_countries",
             "safeguards", "retention",
@@ -188,7 +191,7 @@ class Dossier:
         """How long which data of which records is kept: article 15(1)(d)."""
         kinds = {it.kind for it in self.records}
         living = RetentionFilter(living=True)
-        policies = await self._sources.views.rights.list_policies(living, limit=ROWS_MAX)
+        policies = await _every(partial(self._sources.views.rights.list_policies, living))
         names = ("kind", "category", "days", "after", "legal_reason")
         return [_named(it, *names) for it in policies if it.kind in kinds]
 
@@ -197,14 +200,14 @@ class Dossier:
         names = (
             "purpose", "channel", "state", "wording_version", "source", "given_at", "expires_on", "ended_at",
         )  # fmt: skip
-        consents = await self._sources.views.rights.list_consents(where, limit=ROWS_MAX)
+        consents = await _every(partial(self._sources.views.rights.list_consents, where))
         return [_named(it, *names) for it in consents]
 
     async def _requests(self) -> list[dict[str, Any]]:
         where = PrivacyRequestFilter(subject_id=self.asked.subject_id)
         now = self._sources.clock.now()
         names = ("id", "kind", "received_on", "due_on", "state", "refusal_ground", "closed_at")
-        requests = await self._sources.views.privacy.list_requests(where, at=now, limit=ROWS_MAX)
+        requests = await _every(partial(self._sources.views.privacy.list_requests, where, at=now))
         return [_named(it, *names) for it in requests]
 
     async def _current(self) -> AsyncIterator[dict[str, Any]]:
@@ -293,3 +296,13 @@ def _recipient(row: SubscriberRow) -> list[dict[str, Any]]:
 
 def _named(it: Any, *names: str) -> dict[str, Any]:
     return {name: getattr(it, name) for name in names}
+
+
+async def _every(page: Callable[..., Awaitable[Sequence[R]]]) -> list[R]:
+    """All rows of a list in order of id, asked for a page at a time: none is left out for its length."""
+    found: list[R] = []
+    while True:
+        rows = await page(limit=ROWS_MAX, after=found[-1].id if found else None)
+        found += rows
+        if len(rows) < ROWS_MAX:
+            return found

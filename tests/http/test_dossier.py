@@ -3,6 +3,7 @@
 import hashlib
 import json
 import time
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,10 +16,11 @@ from jsonschema import Draft202012Validator, FormatChecker
 from domain.catalogue import EVENTS, layout
 from domain.values import ExportFormat
 from infra.access import Scope
-from infra.dossier.gathering import Asked, Form, open_dossier
+from infra.dossier import gathering
+from infra.dossier.gathering import Asked, Form, LogEnd, open_dossier
 from infra.dossier.handing import Handing
 from infra.dossier.provided import PROVIDED
-from services.ports import CommandContext
+from services.ports import CommandContext, Unavailable
 from tests.http.samples import activity, organisation, person, ticket
 from tests.http.stack import Running
 from tests.http.subscribing import subscribing
@@ -267,6 +269,37 @@ def test_one_that_breaks_off_is_recorded_as_aborted_and_answers_nothing(
         time.sleep(0.05)
     assert state == "aborted"
     assert command(api, f"{request}/fulfil", 409)["type"] == "urn:lethe:problem:dossier-missing"
+
+
+def test_a_list_that_is_longer_than_a_page_is_whole(
+    api: httpx.Client, maya: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gathering, "ROWS_MAX", 2)
+    asked = [
+        command(api, "/v1/privacy-requests", 201, kind=kind, channel="email", subject_id=maya["subject_id"])
+        for kind in ("access", "objection", "portability", "rectification", "restriction")
+    ]
+    found = dossier(api, maya | {"position": asked[-1]["position"]}).json()
+    assert {it["id"] for it in found["requests"]} == {it["id"] for it in asked}
+
+
+def test_there_is_none_while_the_views_are_behind_the_log(
+    server: Running, maya: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gathering, "BEHIND_SECONDS_MAX", 0.1)
+    sources = replace(server.system.dossiers, log=FurtherOn(server.system.dossiers.log))
+    with pytest.raises(Unavailable):
+        server.call(open_dossier(sources, Asked(uuid4(), UUID(maya["subject_id"]))))
+
+
+class FurtherOn:
+    """A log that has an event which no view shows."""
+
+    def __init__(self, log: LogEnd) -> None:
+        self._log = log
+
+    async def last(self) -> int:
+        return await self._log.last() + 1
 
 
 def a_command() -> CommandContext:
