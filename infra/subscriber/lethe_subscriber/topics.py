@@ -129,8 +129,8 @@ class KafkaTopics:
     def _poll(self, seconds: float) -> None:
         assert self._consumer is not None  # noqa: S101 - `open` comes first
         polled = self._consumer.poll(timeout_ms=int(seconds * 1000), max_records=PAGE_EVENTS)
-        # kafka-python (3.0.12) forgets a join that a poll had no time left for: this member would never take the
-        # share that the group has given it, nor tell the group that it lives.
+        # kafka-python (3.0.12) forgets a join that a poll had no time left for: this member would never take
+        # the share that the group has given it, nor tell the group that it lives.
         if self._consumer.group_metadata().state is MemberState.REBALANCING:
             self._consumer._coordinator.request_rejoin()
         fresh = frozenset(self._fresh)
