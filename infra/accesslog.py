@@ -12,7 +12,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
-from hashlib import sha256
 from typing import Final, Protocol
 from uuid import UUID
 
@@ -21,6 +20,8 @@ import structlog
 from uuid_utils.compat import uuid7
 
 from domain.model import Category
+from infra.audit import merkle
+from infra.audit.leaves import access_leaf
 from services.ports import Unavailable
 
 GATHER_SECONDS: Final = 0.2
@@ -30,7 +31,6 @@ QUEUE_ENTRIES_MAX: Final = 50_000
 BEHIND_SECONDS_MAX: Final = 5.0
 """So long may what was shown stay unstored; then nothing more is shown until it is."""
 CLOSE_SECONDS_MAX: Final = 10.0
-LEAF: Final = b"lethe/access/1\0"
 ID_BYTES: Final = 16
 
 log = structlog.get_logger(__name__)
@@ -108,7 +108,7 @@ def accesses_of(body: bytes) -> list[Access]:
 
 def leaf_hash(body: bytes) -> bytes:
     """The batch's leaf in the audit tree of accesses (RFC 6962, section 2.1)."""
-    return sha256(b"\0" + LEAF + body).digest()
+    return merkle.leaf_hash(access_leaf(body))
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ from domain.erasure.events import ErasureAcknowledged, ErasureRequested, Erasure
 from domain.export.events import ExportMade
 from domain.model import Category
 from infra import json
-from infra.audit.leaves import event_leaf
+from infra.audit.leaves import stored_leaf
 from infra.audit.tree import AuditTree
 from infra.backup.shelf import Shelf
 from infra.eventstore.mapper import EventMapper
@@ -158,7 +158,7 @@ class Certificates:
             ),
             "events": [await self._proven(it, checkpoint.size) for it in stored],
             "tree_size": checkpoint.size,
-            "root_hash": (await self._tree.root(checkpoint.size)).hex(),
+            "root_hash": checkpoint.root.hex(),
             "checkpoint": checkpoint.note,
         }
         document["not_covered"] = _not_covered(document)
@@ -173,17 +173,10 @@ class Certificates:
 
     async def _proven(self, stored: Notification, size: int) -> dict[str, Any]:
         inclusion = await self._tree.inclusion(stored.id, size)
-        leaf = event_leaf(
-            stored.id,
-            UUID(str(stored.originator_id)),
-            stored.originator_version,
-            stored.topic,
-            stored.state,
-        )
         return {
             "topic": stored.topic,
             "position": stored.id,
-            "leaf": base64.b64encode(leaf).decode(),
+            "leaf": base64.b64encode(stored_leaf(stored)).decode(),
             "leaf_index": inclusion.index,
             "inclusion": [it.hex() for it in inclusion.hashes],
         }

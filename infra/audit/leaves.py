@@ -9,6 +9,7 @@ import time
 from typing import Any, Final, LiteralString, Protocol
 from uuid import UUID
 
+from eventsourcing.persistence import Notification
 from psycopg import AsyncConnection
 from psycopg.pq.abc import PGresult
 from psycopg_pool import AsyncConnectionPool
@@ -69,6 +70,17 @@ def event_leaf(position: int, originator_id: UUID, version: int, topic: str, sta
             name,
             state,
         )
+    )
+
+
+def stored_leaf(stored: Notification) -> bytes:
+    """The data of the leaf of an event as it was read from the log."""
+    return event_leaf(
+        stored.id,
+        UUID(str(stored.originator_id)),
+        stored.originator_version,
+        stored.topic,
+        stored.state,
     )
 
 

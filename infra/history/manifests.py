@@ -23,7 +23,7 @@ from eventsourcing.persistence import Notification, StoredEvent
 
 from domain.export.events import ExportAborted, ExportBegun, ExportMade
 from infra import json
-from infra.audit.leaves import event_leaf
+from infra.audit.leaves import stored_leaf
 from infra.audit.note import Signer
 from infra.audit.tree import Inclusion
 from services.ports import Recorded, RecordNotFound, Refused
@@ -80,7 +80,10 @@ class Manifests:
 
     async def history(self, export_id: UUID) -> tuple[Recorded, Recorded | None]:
         """How the export began, and how it ended, if it did. Raises `ExportNotFound`."""
-        found = [self._mapper.to_domain_event(it) for it in await self._reader.events_of(export_id)]
+        return self._told(export_id, await self._reader.events_of(export_id))
+
+    def _told(self, export_id: UUID, stored: Sequence[Notification]) -> tuple[Recorded, Recorded | None]:
+        found = [self._mapper.to_domain_event(it) for it in stored]
         if not found or not isinstance(found[0].event, ExportBegun):
             raise ExportNotFound(export_id)
         ended = [it for it in found if isinstance(it.event, ExportMade | ExportAborted)]
@@ -88,14 +91,15 @@ class Manifests:
 
     async def manifest(self, export_id: UUID, *, patience: float) -> str | None:
         """See the port. Raises `ExportNotFound`, or `ExportNotMade` for one that did not come to its end."""
-        begun, ended = await self.history(export_id)
+        history = await self._reader.events_of(export_id)
+        begun, ended = self._told(export_id, history)
         if ended is None or not isinstance(ended.event, ExportMade):
             raise ExportNotMade(export_id)
         checkpoint = await self._tree.covered(ended.position, patience)
         if checkpoint is None:
             return None
         inclusion = await self._tree.inclusion(ended.position, checkpoint.size)
-        stored = next(it for it in await self._reader.events_of(export_id) if it.id == ended.position)
+        stored = next(it for it in history if it.id == ended.position)
         document = {
             "export_id": export_id,
             **ended.event.model_dump(
@@ -106,20 +110,10 @@ class Manifests:
             "made_at": ended.envelope.recorded_at,
             "position": ended.position,
             "origin": self._tree.signer.name,
-            "leaf": base64.b64encode(_leaf(stored)).decode(),
+            "leaf": base64.b64encode(stored_leaf(stored)).decode(),
             **_proven(inclusion, checkpoint),
         }
         return self._tree.signer.sign(TEXT + _indented(document))
-
-
-def _leaf(stored: Notification) -> bytes:
-    return event_leaf(
-        stored.id,
-        UUID(str(stored.originator_id)),
-        stored.originator_version,
-        stored.topic,
-        stored.state,
-    )
 
 
 def _proven(inclusion: Inclusion, checkpoint: Checkpoint) -> dict[str, Any]:
