@@ -23,7 +23,7 @@ from infra.ledgerkeeping import KeptLedger, check_head, read_head
 from infra.outage import unavailable_on_outage
 from infra.postgres.database import Pool
 from services.erasures import EraserKeyRing, Erasures
-from services.ports import NOTHING_STANDS, CommandContext, Standing
+from services.ports import NOTHING_STANDS, CommandContext
 
 LOOK_SECONDS = 30.0
 LOOK_SECONDS_BEHIND = 1.0
@@ -73,10 +73,6 @@ class Entry:
             correlation_id=UUID(fields["correlation_id"]),
             actor=fields["actor"],
         )
-
-    def is_fenced(self, standing: Standing) -> bool:
-        """Whether the key ring calls erased what the entry says was."""
-        return standing.erased or (bool(self.categories) and self.categories <= standing.erased_categories)
 
     def request(self) -> CommandContext:
         """The command that once asked for it, as far as the ledger knows it."""
@@ -214,7 +210,7 @@ class LedgerGuard:
                 found.pass_by(line)
                 continue
             known = topics.get(entry.erasure_id, frozenset())
-            fenced = entry.is_fenced(standings.get(entry.subject_id, NOTHING_STANDS))
+            fenced = standings.get(entry.subject_id, NOTHING_STANDS).has_lost(entry.categories)
             if fenced and "subject.erased" in known:
                 found.pass_by(line)
             elif "erasure.requested" in known and "subject.erased" not in known:

@@ -285,8 +285,7 @@ class Erasures:
         """Whether a hold stands against it. What is destroyed already no hold protects any more."""
         standings = await self._shredder.standings([subject_id])
         standing = standings.get(subject_id, NOTHING_STANDS)
-        gone = standing.erased or (bool(categories) and categories <= standing.erased_categories)
-        return standing.held and not gone
+        return standing.held and not standing.has_lost(categories)
 
     async def _may_go_on(self, request: Recorded) -> bool:
         """False for one that is known to be held, and still is."""

@@ -226,6 +226,10 @@ class Standing:
     held: bool = False
     """A legal hold stands against erasing it."""
 
+    def has_lost(self, categories: Set[Category]) -> bool:
+        """Whether these are erased already; where none is named, everything."""
+        return self.erased or (bool(categories) and categories <= self.erased_categories)
+
 
 NOTHING_STANDS = Standing()
 
