@@ -11,6 +11,7 @@ import pytest
 
 from infra.__main__ import MODULES, load
 from infra.cli.command import lethe as lethe_app
+from tests.commandline import run
 
 PERSON = "key,name,email,lawful_basis,purpose\n7,Ada Lovelace,ada@example.com,contract,sales\n"
 
@@ -22,14 +23,7 @@ def lethe(
     plain = {name: value for name, value in os.environ.items() if not name.startswith("LETHE_")}
     settings = {"LETHE_DATABASE_URL": database_url, "LETHE_DATA": str(data) if data else None}
     given = {name: value for name, value in settings.items() if value is not None}
-    return subprocess.run(
-        [sys.executable, "-m", "infra", *arguments],
-        env=plain | given | environment,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    return run(arguments, plain | given | environment)
 
 
 def document(result: subprocess.CompletedProcess[str]) -> dict[str, Any]:
@@ -56,6 +50,14 @@ def test_wrong_use_is_answered_in_one_line_and_exit_code_2(arguments: list[str],
     assert words in result.stderr
     assert result.stderr.count("\n") == 1
     assert result.stdout == ""
+
+
+def test_started_from_nothing_it_says_what_it_says_when_forked() -> None:
+    command = [sys.executable, "-m", "infra", "status", "--port", "many"]
+    plain = {name: value for name, value in os.environ.items() if not name.startswith("LETHE_")}
+    result = subprocess.run(command, env=plain, capture_output=True, text=True, timeout=120, check=False)
+    forked = lethe("status", "--port", "many")
+    assert (result.returncode, result.stdout, result.stderr) == (2, "", forked.stderr)
 
 
 def test_each_command_is_found_where_it_is_said_to_be() -> None:
