@@ -7,7 +7,6 @@ from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
-import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from domain.customer.aggregate import Customer
@@ -241,6 +240,9 @@ def fields_of(kind: str, verb: str) -> Fields:
 
 def load_mapping(name: str) -> Mapping:
     """The mapping of that name in `maps/`, or in the file of that path. Raises `BadMapping`."""
+    # Here: every command knows of mappings, and few load one.
+    import yaml
+
     shipped = MAPS / f"{name}.yaml"
     path = shipped if shipped.parent == MAPS and shipped.is_file() else Path(name)
     try:

@@ -6,20 +6,15 @@ file and its entry in the list are one transaction.
 """
 
 import asyncio
-import time
-from collections.abc import Collection, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Collection
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import psycopg
-from yoyo import read_migrations
-from yoyo.backends.core.postgresql import PostgresqlPsycopgBackend
-from yoyo.migrations import MigrationList, default_migration_table
 
 FOLDER = Path(__file__).with_name("migrations")
-LOCK = 0x6C65746865  # "lethe": one migration at a time in a database
-BOOKKEEPING = "migrations"
+APPLIED = "migrations._yoyo_migration"
 
 
 class DatabaseUnfit(Exception):
@@ -37,7 +32,7 @@ async def migrate(url: str, *, namespace: str, only: Collection[str] | None = No
 
 async def needs_migration(url: str) -> bool:
     """Whether `migrate` has something to apply. Changes nothing."""
-    return bool(_shipped().keys() - await asyncio.to_thread(applied_migrations, url))
+    return bool(_shipped() - await asyncio.to_thread(applied_migrations, url))
 
 
 async def check_namespace(url: str, *, namespace: str) -> None:
@@ -47,42 +42,15 @@ async def check_namespace(url: str, *, namespace: str) -> None:
     _check(row, namespace)
 
 
-class _Ledger(PostgresqlPsycopgBackend):  # type: ignore[misc]
-    """yoyo's list of applied migrations, in a schema of its own."""
-
-    schema = BOOKKEEPING
-
-    def connect(self, dburi: str) -> psycopg.Connection[Any]:
-        connection = psycopg.connect(dburi, autocommit=True, application_name="lethe migrate")
-        while not _locked(connection):
-            time.sleep(0.05)
-        connection.execute(f"CREATE SCHEMA IF NOT EXISTS {BOOKKEEPING}")
-        return connection
-
-    def list_tables(self, **kwargs: Any) -> list[str]:
-        tables = self.connection.execute(
-            "SELECT tablename FROM pg_tables WHERE schemaname = %s", [BOOKKEEPING]
-        )
-        return [row[0] for row in tables]
-
-    @contextmanager
-    def lock(self, timeout: float = 0) -> Iterator[None]:
-        """The advisory lock is held already, and dies with its connection."""
-        yield
-
-
-def _locked(connection: psycopg.Connection[Any]) -> bool:
-    row = connection.execute("SELECT pg_try_advisory_lock(%s)", [LOCK]).fetchone()
-    return bool(row and row[0])
-
-
 def _migrate(url: str, namespace: str, only: Collection[str] | None) -> None:
-    shipped = _shipped()
-    if later := (applied_migrations(url) | set(only or ())) - shipped.keys():
+    if later := (applied_migrations(url) | set(only or ())) - _shipped():
         raise DatabaseUnfit(f"a later release has migrated this database ({max(later)})")
-    ledger = _Ledger(url, default_migration_table)
+    # Here: it loads yoyo, which nothing else needs.
+    from infra.postgres.migrationlist import ledger_of, missing
+
+    ledger = ledger_of(url)
     with closing(ledger.connection):
-        for migration in sorted(ledger.to_apply(MigrationList(shipped.values())), key=lambda it: it.id):
+        for migration in missing(ledger, FOLDER):
             if only is not None and migration.id not in only:
                 continue
             with ledger.transaction():
@@ -103,14 +71,13 @@ def _check(row: tuple[Any, ...] | None, namespace: str) -> None:
         raise DatabaseUnfit(f"this database holds the namespace {row and row[0]!r}, not {namespace!r}")
 
 
-def _shipped() -> dict[str, Any]:
-    return {migration.id: migration for migration in read_migrations(str(FOLDER))}
+def _shipped() -> set[str]:
+    return {file.stem for file in FOLDER.glob("*.sql")}
 
 
 def applied_migrations(url: str) -> set[str]:
     """The ids of the migrations that this database has seen. Blocks."""
-    table = f"{BOOKKEEPING}.{default_migration_table}"
     with psycopg.connect(url, autocommit=True) as connection:
-        if connection.execute("SELECT to_regclass(%s)", [table]).fetchone() == (None,):
+        if connection.execute("SELECT to_regclass(%s)", [APPLIED]).fetchone() == (None,):
             return set()
-        return {row[0] for row in connection.execute(f"SELECT migration_id FROM {table}")}  # noqa: S608
+        return {row[0] for row in connection.execute(f"SELECT migration_id FROM {APPLIED}")}  # noqa: S608

@@ -8,10 +8,10 @@ from uuid import uuid4
 
 import psycopg
 import pytest
-from yoyo.migrations import default_migration_table
 
 from infra.postgres.embedded import EmbeddedPostgres
-from infra.postgres.migrate import FOLDER, DatabaseUnfit, _Ledger, _migrate, migrate, needs_migration
+from infra.postgres.migrate import FOLDER, DatabaseUnfit, _migrate, migrate, needs_migration
+from infra.postgres.migrationlist import ledger_of
 
 
 @pytest.fixture
@@ -93,7 +93,7 @@ async def test_a_killed_migration_leaves_no_lock(empty_url: str) -> None:
 
 
 def _hold_the_lock(url: str, ready: Event) -> None:
-    ledger = _Ledger(url, default_migration_table)
+    ledger = ledger_of(url)
     ready.set()
     time.sleep(600)
     ledger.connection.close()
