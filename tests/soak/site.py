@@ -134,7 +134,7 @@ class Site:
     def rows(self, query: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """What PostgreSQL answers."""
         with psycopg.connect(self.url, autocommit=True) as connection:
-            return connection.execute(query.encode(), values).fetchall()
+            return connection.execute(query.encode(), values or None).fetchall()
 
     def execute(self, statement: str) -> None:
         """Have PostgreSQL do something."""
