@@ -228,7 +228,7 @@ def test_a_signal_ends_a_long_poll_at_once_and_in_good_order(tmp_path: Path, num
         try:
             assert asked.wait(60)
             process.send_signal(number)
-            _, said = process.communicate(timeout=10)
+            _, said = process.communicate(timeout=30)
         finally:
             process.kill()
             over.set()

@@ -195,7 +195,7 @@ def test_members_of_a_group_share_the_work_and_one_leaves(
     members = [
         Seeing(KafkaTopics(topics.address, topics.namespace), PostgreSQL(postgresql, SEEN)) for _ in range(2)
     ]
-    threads = [threading.Thread(target=it.subscriber.run) for it in members]
+    threads = [threading.Thread(target=it.subscriber.run, daemon=True) for it in members]
     for it in members:
         it.awaited = {("nothing", 0)}
     records = [opened() for _ in range(12)]
