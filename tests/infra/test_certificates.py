@@ -10,10 +10,11 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+from uuid_utils.compat import uuid7
 
 from domain.erasure.aggregate import ErasureNotCarriedOut
 from domain.model import Category
-from domain.values import ErasureGround
+from domain.values import ErasureGround, ExportFormat
 from infra.audit import verifier
 from infra.audit.note import NoteUnverified, verify
 from infra.bootstrap import System, open_system
@@ -28,7 +29,9 @@ from tests.infra.test_ledger_guard import command, erase, register
 @pytest.fixture
 async def system(database_url: str, tmp_path: Path) -> AsyncIterator[System]:
     """With its audit tree growing; two subscribers are known."""
-    settings = load(database_url=database_url, data=tmp_path, subscribers="shop, newsletter")
+    settings = load(
+        database_url=database_url, data=tmp_path, subscribers="shop, newsletter", checkpoint_seconds="1"
+    )
     stop = asyncio.Event()
     async with open_system(settings) as opened, going_on(sequencing(opened), stop):
         yield opened
@@ -149,6 +152,39 @@ async def test_sealed_by_an_epoch_old_copies_are_covered(system: System) -> None
     _, document = await issued(system, erasure_id)
     assert (document["sealed_epoch"], document["sealed_at"] is not None) == (report.epoch, True)
     assert not any(it.startswith("write-ahead log") for it in document["not_covered"])
+
+
+async def test_backups_and_exports_from_before_are_named_as_not_covered(system: System) -> None:
+    subject_id, backup = await register(system), uuid7()
+    about: dict[str, Any] = {"file": "monday", "size_bytes": 1, "sha256": "ab" * 32, "snapshot_position": 0}
+    await system.shelf.backups.make(id=backup, context=command(system), epoch=1, **about)
+    theirs, everybodys, anothers = [await export(system, it) for it in (subject_id, None, uuid7())]
+    erasure_id = await erase(system, subject_id)
+    named = "; ".join((await issued(system, erasure_id))[1]["not_covered"])
+    assert f"backup {backup}: not covered: it holds the keys as they were" in named
+    assert f"export {theirs}, of this person" in named
+    assert f"export {everybodys}, of many" in named
+    assert str(anothers) not in named
+    await system.shelf.backups.delete(id=backup, context=command(system))
+    assert f"backup {backup}: its file was deleted" in (await issued(system, erasure_id))[1]["not_covered"]
+    await system.rotation.run()
+    assert str(backup) not in "; ".join((await issued(system, erasure_id))[1]["not_covered"])
+
+
+async def export(system: System, subject_id: UUID | None) -> UUID:
+    """An export that was handed over to its end."""
+    id = uuid7()
+    await system.exports.begin(
+        id=id,
+        what="customers",
+        filters={},
+        format=ExportFormat.CSV,
+        covered_position=0,
+        exported_subject_id=subject_id,
+        context=command(system),
+    )
+    await system.exports.complete(id=id, count=1, byte_count=1, sha256="ab" * 32, context=command(system))
+    return id
 
 
 async def test_certificates_are_kept_the_newest_of_each_state(system: System) -> None:
