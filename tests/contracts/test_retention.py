@@ -11,9 +11,10 @@ import pytest
 from domain.erasure.events import ErasureRequested
 from domain.model import Category
 from domain.values import Channel, CustomerKind, ErasureGround, Level, RestrictionCause
+from infra import retention
 from infra.retention import Tally, tallied
 from projections.rights import RetentionFilter
-from services.ports import KeyState
+from services.ports import KeyState, Unavailable
 from services.retention import Because, NotAStart, NothingToRetain, policy_of
 from tests.rightsworlds import RightsWorld, rights_world
 
@@ -189,6 +190,19 @@ async def test_who_came_back_since_the_plan_is_spared(world: RightsWorld) -> Non
 
     world.everybody.everybody = and_then  # type: ignore[method-assign,assignment]
     assert (await apply(world)).people == 0
+    assert await state(world, ann) is KeyState.ACTIVE
+
+
+async def test_nothing_is_erased_while_the_views_are_behind_the_log(
+    world: RightsWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retention, "VIEWS_SECONDS_MAX", 0.1)
+    await keep(world, "ticket", TALK, 30, "ticket.closed")
+    ann, _ = await ticket(world)
+    await later(world, 31)
+    await ticket(world, ann, closed=False)  # the views do not show it yet
+    with pytest.raises(Unavailable):
+        await world.retention.apply(world.clock.now())
     assert await state(world, ann) is KeyState.ACTIVE
 
 
