@@ -260,28 +260,57 @@ async def test_two_do_not_rotate_at_once(store: Store) -> None:
     assert (await store.rotation.run()).epoch == 2
 
 
+class Broken:
+    """A KEK whose ciphertexts open for nobody, and that opens nobody's."""
+
+    def __init__(self, id: str) -> None:
+        self.id = id
+
+    async def wrap(self, secrets: Collection[bytes], places: Collection[bytes]) -> list[bytes]:
+        return [bytes(60) for _ in secrets]
+
+    async def unwrap(self, wrapped: Collection[bytes], places: Collection[bytes]) -> list[None]:
+        return [None for _ in wrapped]
+
+
 async def test_what_a_new_kek_does_not_give_back_is_not_stored(store: Store) -> None:
     keys = await store.mint(*names(2))
 
-    class Broken:
-        """A KEK whose ciphertexts open for nobody."""
-
-        id = "broken"
-
-        async def wrap(self, secrets: Collection[bytes], places: Collection[bytes]) -> list[bytes]:
-            return [bytes(60) for _ in secrets]
-
-        async def unwrap(self, wrapped: Collection[bytes], places: Collection[bytes]) -> list[None]:
-            return [None for _ in wrapped]
-
     class Place(MemoryKekPlace):
         async def all(self) -> Any:
-            return {**await store.place.all(), "broken": Broken()}
+            return {**await store.place.all(), "broken": Broken("broken")}
 
     broken = Rotation(store.url, Place(), store.sealer, NAMESPACE)
     with pytest.raises(KekUnusable, match="does not give back"):
         await broken.run()
     assert await store.epochs_of_keys() == {1}
+    assert await store.ring.fetch(list(keys)) == keys
+
+
+async def test_the_old_kek_stays_where_the_new_one_is_another_by_then(store: Store) -> None:
+    keys = await store.mint(*names(2))
+    [old] = await store.place.all()
+
+    class Place(MemoryKekPlace):
+        """Has the new KEK until every key is wrapped anew, and then another of its name."""
+
+        async def add(self) -> Any:
+            return await store.place.add()
+
+        async def destroy(self, kek_id: str) -> None:
+            await store.place.destroy(kek_id)
+
+        async def all(self) -> Any:
+            keks = dict(await store.place.all())
+            if await store.rows("SELECT FROM keys.epochs WHERE emptied_at IS NOT NULL"):
+                newest = [*keks][-1]
+                return {**keks, newest: Broken(newest)}
+            return keks
+
+    with pytest.raises(KekUnusable, match="is not the one that epoch 2 began with"):
+        await Rotation(store.url, Place(), store.sealer, NAMESPACE).run()
+    assert old in await store.place.all()
+    assert (await store.rotation.run()).destroyed == [old]
     assert await store.ring.fetch(list(keys)) == keys
 
 
