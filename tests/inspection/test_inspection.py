@@ -12,7 +12,14 @@ from uuid_utils.compat import uuid7
 
 from domain.model import Category
 from domain.privacyrequest.terms import RequestKind
-from domain.values import Channel, CustomerKind, ErasureGround, LawfulBasis, SubjectKind
+from domain.values import (
+    Channel,
+    CustomerKind,
+    ErasureGround,
+    LawfulBasis,
+    RestrictionCause,
+    SubjectKind,
+)
 from infra.bootstrap import System
 from infra.inspection.findings import Finding, Report, Severity, as_page, in_words
 from infra.inspection.inspecting import inspect
@@ -214,6 +221,57 @@ async def test_a_member_whose_training_has_expired_is_late(system: System) -> No
     assert late.examples == (str(id),)
     await system.members.train(id=id, context=context(), expires_on=today, **course | {"on": today})
     assert of(await looked(system), "staff") == {}
+
+
+async def test_holds_and_restrictions_of_more_than_a_year_are_to_be_looked_at(system: System) -> None:
+    long_ago = datetime.now(UTC) - timedelta(days=400)
+    old, young = uuid7(), uuid7()
+    await system.holds.place(id=old, matter="1", context=replace(context(), occurred_at=long_ago))
+    await system.holds.place(id=young, matter="2", context=context())
+    restricted = await system.restrictions.impose(
+        subject_id=await customer(system, LawfulBasis.CONTRACT, "orders"),
+        cause=RestrictionCause.LEGAL_CLAIMS,
+        context=replace(context(), occurred_at=long_ago),
+    )
+    found = of(await looked(system), "standing")
+    assert found["legal holds that stand for more than a year"].examples == (str(old),)
+    assert found["restrictions that stand for more than a year"].examples == (str(restricted.id),)
+    assert {it.severity for it in found.values()} == {Severity.ADVICE}
+
+
+async def test_a_consent_that_is_over_and_still_called_given_is_late(system: System) -> None:
+    await activity(system, "orders")
+    subject_id, today = await customer(system, LawfulBasis.CONTRACT, "orders"), datetime.now(UTC).date()
+    await projected(system)
+    given: dict[str, Any] = {"purpose": "orders", "wording_version": "1", "source": "web"}
+    over = await system.consents.give(
+        subject_id=subject_id, context=context(), expires_on=today - timedelta(days=1), **given
+    )
+    await system.consents.give(
+        subject_id=subject_id,
+        context=context(),
+        channel=Channel.PHONE,
+        expires_on=today + timedelta(days=1),
+        **given,
+    )
+    [late] = of(await looked(system), "consents").values()
+    assert (late.severity, late.examples) == (Severity.LATE, (str(over.id),))
+
+
+async def test_jobs_that_do_not_come_back_or_fail_are_found(system: System) -> None:
+    async with system.pool.connection() as connection:
+        await connection.execute(
+            "INSERT INTO schedule.jobs (name, every_seconds, state, succeeded_at, next_at) VALUES"
+            " ('well', 60, 'done', now(), now() + interval '1 minute'),"
+            " ('forgotten', 60, 'waiting', NULL, now() - interval '2 minutes'),"
+            " ('stuck', 60, 'running', now() - interval '4 minutes', now() + interval '1 minute'),"
+            " ('broken', 60, 'failed', now(), now() + interval '1 minute')"
+        )
+    found = of(await looked(system), "jobs").values()
+    assert {it.severity: it.examples for it in found} == {
+        Severity.LATE: ("forgotten", "stuck"),
+        Severity.FAULT: ("broken",),
+    }
 
 
 async def test_a_tree_that_refuses_to_grow_is_found(system: System) -> None:
