@@ -1124,7 +1124,6 @@ class Verification:
         self._processes, self._say = processes, say
         self._facts: list[Fact] = []
         self._span = (1, 0)
-        self._roots: dict[int, bytes] = {}
         self._tree: Tree | None = None
 
     def run(self, key: VerifierKey | None, kept: Sequence[tuple[str, bytes]]) -> None:
