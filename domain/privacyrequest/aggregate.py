@@ -71,6 +71,11 @@ class PrivacyRequest(Aggregate):
 
     TOPIC = "privacyrequest"
 
+    @property
+    def erasure_id(self) -> UUID | None:
+        """That of the erasure that was begun."""
+        return self.erasure.erasure_id if self.erasure is not None else None
+
     @classmethod
     def receive(
         cls,
@@ -175,7 +180,7 @@ class PrivacyRequest(Aggregate):
             self.trigger_event(PrivacyRequestWithdrawn)
 
     def _begin_erasure(self, ground: ErasureGround, categories: Collection[Category]) -> None:
-        if self.erasure_id is None:
+        if self.erasure is None:
             self.trigger_event(
                 PrivacyErasureBegun,
                 erasure_id=uuid5(self.id, "erasure"),
@@ -195,7 +200,7 @@ class PrivacyRequest(Aggregate):
 
     def _check_revocable(self) -> None:
         self._check_open()
-        if self.erasure_id is not None:
+        if self.erasure is not None:
             raise ErasureUnderWay(self.id)
 
     def evolve(self, event: Event) -> None:
@@ -206,7 +211,6 @@ class PrivacyRequest(Aggregate):
                 self.state = RequestState.OPEN
                 self.verified, self.extended_by, self.urgency = False, 0, 0
                 self.dossier_id: UUID | None = None
-                self.erasure_id: UUID | None = None
                 self.erasure: PrivacyErasureBegun | None = None
             case PrivacyIdentityVerified():
                 self.verified = True
@@ -217,7 +221,7 @@ class PrivacyRequest(Aggregate):
             case PrivacyDossierMade():
                 self.dossier_id = event.dossier_id
             case PrivacyErasureBegun():
-                self.erasure_id, self.erasure = event.erasure_id, event
+                self.erasure = event
             case PrivacyRequestFulfilled():
                 self.state = RequestState.FULFILLED
             case PrivacyRequestRefused():
