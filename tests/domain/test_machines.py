@@ -1,6 +1,7 @@
 """Each aggregate under random commands, legal and illegal: what must hold whatever is asked."""
 
 import inspect
+import os
 from copy import deepcopy
 from datetime import date, timedelta
 from decimal import Decimal
@@ -572,8 +573,10 @@ MACHINES = [
     SubscriberMachine,
 ]
 
+EXAMPLES = 400 if os.environ.get("LETHE_TORTURE") == "1" else 20
+
 for it in MACHINES:
-    it.TestCase.settings = settings(max_examples=40, stateful_step_count=40, deadline=None)
+    it.TestCase.settings = settings(max_examples=EXAMPLES, stateful_step_count=40, deadline=None)
 
 TestCustomer = CustomerMachine.TestCase
 TestOrganisation = OrganisationMachine.TestCase

@@ -19,6 +19,7 @@ from uuid import uuid4
 import httpx
 import pytest
 
+from tests import commandline
 from tests.running import Lethe
 
 MAYA = "Maya Brandt"
@@ -73,14 +74,7 @@ def run(settings: Mapping[str, str], *arguments: str, well: bool = True) -> Any:
     """What a command line answers, in a process of its own."""
     plain = {name: value for name, value in os.environ.items() if not name.startswith("LETHE_")}
     given = {name: value for name, value in settings.items() if value and name != "LETHE_ADMIN_TOKEN"}
-    done = subprocess.run(
-        [sys.executable, "-m", "infra", *arguments, "--json"],
-        env=plain | given,
-        capture_output=True,
-        text=True,
-        timeout=180,
-        check=False,
-    )
+    done = commandline.run([*arguments, "--json"], plain | given, timeout=180)
     assert (done.returncode == 0) is well, f"lethe {' '.join(arguments)}: {done.stdout}{done.stderr}"
     return json.loads(done.stdout)
 
