@@ -120,7 +120,7 @@ def told(title: str, found: int, outcomes: Counter[str]) -> None:
 
 @pytest.mark.parametrize(
     "races",
-    [752, pytest.param(10_000, marks=[pytest.mark.torture, pytest.mark.timeout(1800)])],
+    [448, pytest.param(10_000, marks=[pytest.mark.torture, pytest.mark.timeout(1800)])],
 )
 async def test_no_box_is_stored_under_a_key_made_behind_the_fence(database_url: str, races: int) -> None:
     found, outcomes = await run_races(database_url, races)

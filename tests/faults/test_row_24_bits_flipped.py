@@ -26,9 +26,9 @@ from tests.audit.bundles import SIGNER, Log, members, write
 from tests.audit.world import verified, world
 
 TORTURE = os.environ.get("LETHE_TORTURE") == "1"
-FLIPS = 10_000 if TORTURE else 80
+FLIPS = 10_000 if TORTURE else 48
 MOVES = 550 if TORTURE else 22
-BUNDLE_FLIPS = 10_000 if TORTURE else 120
+BUNDLE_FLIPS = 10_000 if TORTURE else 64
 SEED = random.randrange(2**32)
 
 LONG = pytest.mark.timeout(3600 if TORTURE else 240)

@@ -20,7 +20,7 @@ from tests.audit.trees import append, grove, grown, plain_root, signed
 from tests.streams import Writers, logged
 
 TORTURE = os.environ.get("LETHE_TORTURE") == "1"
-ROUNDS = 200 if TORTURE else 3
+ROUNDS = 200 if TORTURE else 2
 BACKLOG = 3_000
 LEAD_SECONDS_MAX = 30
 
