@@ -1,9 +1,10 @@
-"""Tasks that are cancelled, and have ended when we go on."""
+"""Tasks that are cancelled, and have ended when we go on; and tasks that end by themselves."""
 
 import asyncio
-from typing import Any
+from typing import Any, Final
 
 AGAIN_SECONDS = 0.5
+_left: Final[set["asyncio.Task[Any]"]] = set()
 
 
 async def ended(*tasks: "asyncio.Task[Any]") -> None:
@@ -20,3 +21,9 @@ async def ended(*tasks: "asyncio.Task[Any]") -> None:
     for it in tasks:
         if not it.cancelled():
             it.exception()  # has been seen
+
+
+def leave(task: "asyncio.Task[Any]") -> None:
+    """Let the task come to its end, though nobody waits for it: the loop alone would not keep it alive."""
+    _left.add(task)
+    task.add_done_callback(_left.discard)

@@ -9,6 +9,7 @@ from domain.values import ExportFormat
 from infra.dossier.ashtml import as_html
 from infra.dossier.asjson import as_json
 from infra.dossier.gathering import Dossier
+from infra.ending import leave
 from services.exports import Exports
 from services.ports import CommandContext
 from services.privacyrequests import PrivacyRequests
@@ -66,7 +67,7 @@ class Handing:
         finally:
             if not self._made:
                 # The caller's task may be cancelled: whatever it waited for here would not be.
-                _keep(asyncio.create_task(self._abort(), name=f"dossier {self._dossier.asked.id}"))
+                leave(asyncio.create_task(self._abort(), name=f"dossier {self._dossier.asked.id}"))
 
     async def _complete(self) -> None:
         asked = self._dossier.asked
@@ -90,11 +91,3 @@ class Handing:
             byte_count=self._byte_count,
             context=self._context_of(),
         )
-
-
-_ending: Final[set["asyncio.Task[None]"]] = set()
-
-
-def _keep(task: "asyncio.Task[None]") -> None:
-    _ending.add(task)
-    task.add_done_callback(_ending.discard)

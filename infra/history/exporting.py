@@ -8,11 +8,12 @@ import hashlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 from uuid import UUID
 
 from domain.model import Category
 from domain.values import ExportFormat
+from infra.ending import leave
 from infra.history.formats import Item, Title, writer_of
 from services.exports import Exports
 from services.ports import CommandContext
@@ -115,7 +116,7 @@ class Exporting:
         finally:
             if not self._made:
                 # The caller's task may be cancelled: whatever it waited for here would not be.
-                _keep(asyncio.create_task(self._abort(), name=f"export {self.id}"))
+                leave(asyncio.create_task(self._abort(), name=f"export {self.id}"))
 
     def _counted(self, part: bytes) -> bytes:
         self._digest.update(part)
@@ -144,11 +145,3 @@ class Exporting:
         manifest = await self._proofs.manifest(self.id, patience=PROOF_SECONDS_MAX)
         missing = f"Not in the tree yet. It is at /v1/exports/{self.id}/manifest in a moment.\n"
         return self._writer.proof(manifest or missing)
-
-
-_ending: Final[set["asyncio.Task[Any]"]] = set()
-
-
-def _keep(task: "asyncio.Task[Any]") -> None:
-    _ending.add(task)
-    task.add_done_callback(_ending.discard)
