@@ -14,8 +14,9 @@ from uuid_utils.compat import uuid7
 from domain.model import Category
 from domain.values import CustomerKind, ErasureGround, LawfulBasis
 from infra.bootstrap import CannotStart, System, open_system
-from infra.ledger import LedgerFile, LedgerUnfit
-from infra.ledgerkeeping import rebuild_ledger
+from infra.ledger import Kind, LedgerFile, LedgerUnfit
+from infra.ledgerguard import Compared, LedgerGuard
+from infra.ledgerkeeping import entry_of, rebuild_ledger
 from infra.postgres.embedded import EmbeddedPostgres
 from infra.settings import Settings, load
 from services.ports import CommandContext, KeyState
@@ -183,6 +184,35 @@ async def test_work_under_way_in_another_process_is_no_fault(database_url: str, 
         assert (compared.fault, len(compared.under_way)) == (None, 1)
         assert await system.erasures.resume() == 1
         assert (await system.guard.look()).under_way == []
+
+
+async def test_a_start_in_the_very_moment_of_entry_by_another_looks_twice(
+    database_url: str, tmp_path: Path
+) -> None:
+    async with system_on(database_url, tmp_path) as system:
+        asked = await system.erasures.request(
+            id=uuid7(),
+            erased_subject_id=await register(system),
+            ground=ErasureGround.OBJECTION,
+            context=command(system),
+        )
+        request = await system.erasures._requested(asked.id)
+        # The line is in the file, and the database does not know of it yet.
+        system.ledger.file.enter(Kind.ERASED, asked.id, entry_of(request, system.clock.now()))
+        missing: list[int] = []
+
+        class Guard(LedgerGuard):
+            """Its first look falls between the two."""
+
+            async def _compare(self, *, everything: bool, starting: bool) -> Compared:
+                compared = await super()._compare(everything=everything, starting=starting)
+                missing.append(len(compared.missing))
+                await system.ledger.enter(request)
+                return compared
+
+        guard = Guard(system.pool, system.ledger, system.ring, system.erasures)
+        compared = await guard.look(starting=True)
+        assert (missing, compared.fault, len(compared.under_way)) == ([1, 0], None, 1)
 
 
 @pytest.mark.parametrize("loss", ["gone", "older", "another", "changed"])
