@@ -18,7 +18,14 @@ import pytest
 from psycopg import sql
 from pyrage import decrypt
 
-from infra.backup.archive import BackupUnfit, identities_in, new_identity, reading, recipients_of
+from infra.backup.archive import (
+    BackupUnfit,
+    identities_in,
+    new_identity,
+    reading,
+    recipients_of,
+    writing,
+)
 from infra.backup.checking import verify_backup, verify_trees
 from infra.backup.making import Made, make_backup
 from infra.backup.restoring import restore_backup
@@ -192,6 +199,18 @@ async def test_a_damaged_backup_is_refused_and_leaves_nothing(
         await restore_backup(empty_url, made.path, identities_in(place.identity))
     assert not any(rows(empty_url).get("log.events", []))
     assert not any(rows(empty_url).get("keys.data_keys", []))
+
+
+async def test_a_backup_that_lacks_a_table_is_refused(place: Place, tmp_path: Path, empty_url: str) -> None:
+    made, identities = await place.make(), identities_in(place.identity)
+    with reading(made.path, identities) as members:
+        left = [it for it in members if not it[0].startswith("tables/schedule.jobs/")]
+    with writing(tmp_path / "short", [it.to_public() for it in identities]) as archive:
+        for name, content in left:
+            archive.add(name, content)
+    with pytest.raises(BackupUnfit, match=r"the table schedule\.jobs is not what the backup's manifest says"):
+        await restore_backup(empty_url, tmp_path / "short", identities)
+    assert not any(rows(empty_url).get("log.events", []))
 
 
 async def test_a_backup_is_restored_into_an_empty_place_only(place: Place) -> None:
