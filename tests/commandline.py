@@ -19,7 +19,7 @@ from pathlib import Path
 from select import select
 from typing import IO, Any
 
-SHARED = ("infra.cli.command", "prometheus_client", "yaml", "yoyo.backends.core.postgresql")
+SHARED = ("infra.cli.command", "fastapi", "prometheus_client", "yaml", "yoyo.backends.core.postgresql")
 START_SECONDS_MAX = 120.0
 
 
