@@ -12,7 +12,7 @@ from tests.faults.callers import Callers, assert_each_once
 from tests.running import Lethe
 
 TORTURE = os.environ.get("LETHE_TORTURE") == "1"
-ROUNDS = 20 if TORTURE else 3
+ROUNDS = 20 if TORTURE else 2
 COMMANDS_A_ROUND = 200
 
 

@@ -17,7 +17,7 @@ from tests.faults.callers import Callers, assert_each_once, proper_retry
 from tests.running import Lethe
 
 TORTURE = os.environ.get("LETHE_TORTURE") == "1"
-BACKENDS = 20 if TORTURE else 3
+BACKENDS = 20 if TORTURE else 2
 POSTMASTERS = 10 if TORTURE else 1
 COMMANDS_A_ROUND = 100
 READERS = 4

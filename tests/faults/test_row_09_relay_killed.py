@@ -13,7 +13,7 @@ from tests.faults.fleet import Fleet, assert_one_at_a_time, epochs, fleet_of
 from tests.streams import Writers, assert_whole, fill, logged, published
 
 TORTURE = os.environ.get("LETHE_TORTURE") == "1"
-ROUNDS = 200 if TORTURE else 3
+ROUNDS = 200 if TORTURE else 2
 BACKLOG = 1_500 * ROUNDS
 TAKEOVER_SECONDS_MAX = 10
 

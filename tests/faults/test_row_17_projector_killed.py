@@ -17,7 +17,7 @@ from tests.projections.test_rebuild import ask, rebuild_all, some_business
 from tests.projections.worlds import World, postgres_world
 
 TORTURE = os.environ.get("LETHE_TORTURE") == "1"
-ROUNDS = 50 if TORTURE else 4
+ROUNDS = 50 if TORTURE else 2
 SECONDS_MAX = 60
 
 
