@@ -24,9 +24,7 @@ class Authenticator:
     clock: Clock
     _remembered: dict[bytes, tuple[Token, datetime]] = field(default_factory=dict)
 
-    async def identify(
-        self, token: str, *, age_seconds_max: float = REMEMBERED_SECONDS_MAX
-    ) -> Token | None:
+    async def identify(self, token: str, *, age_seconds_max: float = REMEMBERED_SECONDS_MAX) -> Token | None:
         """The token, where it is known and still valid. What is remembered for longer is asked for anew."""
         key = digest(token)
         now = self.clock.now()
