@@ -9,9 +9,8 @@ from jsonschema import Draft7Validator
 from infra.contracts.contracts import Contracts
 from infra.http.feed import FeedQuery
 from infra.kafka.checkpoints import checkpoint_topic
-from infra.kafka.record import STREAMS, to_record, topics
+from infra.kafka.record import STREAMS, state_topic, to_record, topics
 from infra.kafka.replay import replay_topic
-from infra.kafka.states import state_topic
 from infra.webhooks.sending import MEDIA_TYPE
 from infra.webhooks.signing import signed
 from tests.contracts_published.said import stored
