@@ -23,6 +23,7 @@ from tests.streams import assert_whole, logged, published
 
 VIEW_OF_STATES = {"customers": "directory.customers", "tickets": "tickets.tickets"}
 PAGE = 200
+IDS_SHOWN = 20
 
 
 def compare_log(site: Site, people: People) -> str:
@@ -36,7 +37,7 @@ def compare_log(site: Site, people: People) -> str:
     carried_out = site.rows(
         "SELECT originator_id, originator_version, position FROM log.events WHERE topic = 'subject.erased'"
     )
-    assert _both(done, carried_out) == [], "erasures"
+    _same(done, carried_out, "erasures")
     return (
         f"log: {len(people.acknowledged)} acknowledged commands, each there once, {events} events; "
         f"{len(people.uncertain)} unanswered, repeated, applied once"
@@ -45,7 +46,9 @@ def compare_log(site: Site, people: People) -> str:
 
 def compare_topics(site: Site) -> str:
     """De-duplicated by id they are the log, each record in order; and one relay at a time wrote them."""
-    repeats = assert_whole(published(site.broker.address, site.namespace), log := logged(site.url))
+    log, delivered = logged(site.url), published(site.broker.address, site.namespace)
+    _same(map(_id, delivered), map(_id, log), "topics")
+    repeats = assert_whole(delivered, log)
     relays = assert_one_at_a_time(epochs(site.broker, site.namespace))
     return (
         f"topics: {len(log)} events, 0 lost, 0 out of order, {repeats} delivered again, "
@@ -72,14 +75,15 @@ def compare_states(site: Site, people: People) -> str:
             for (it,) in site.rows(f"SELECT to_jsonb(it) FROM {VIEW_OF_STATES[view]} AS it")  # noqa: S608
         }
         states = _states(site, view)
-        assert _both(states, rows) == [], f"states of {view}"
+        _same(states, rows, f"states of {view}")
         for id_, state in states.items():
             subject = UUID(rows[id_]["subject_id"])
             if subject in people.erased:
                 assert state is None, f"{view} {id_}: not a tombstone"
                 continue
             assert state is not None, f"{view} {id_}: a tombstone"
-            assert _facts(state, rows[id_]) == [], f"{view} {id_}"
+            differing = _facts(state, rows[id_])
+            assert not differing, f"{view} {id_}: {differing}"
             assert state["restricted"] is (subject in people.restricted), f"{view} {id_}: restricted"
         found += len(states)
         tombstones += sum(state is None for state in states.values())
@@ -90,8 +94,8 @@ def compare_webhooks(site: Site) -> str:
     """What arrived, de-duplicated by id, is the log of its kinds, each record in order."""
     wanted = _of_kinds(logged(site.url), WEBHOOK_KINDS)
     arrived = site.inbox.first()
-    assert _both(arrived, {_id(it) for it in wanted}) == []
-    _in_order(site.inbox.versions())
+    _same(arrived, map(_id, wanted), "webhooks")
+    _in_order(site.inbox.versions(), "webhooks")
     repeats = site.inbox.accepted - len(arrived)
     return f"webhooks: {len(arrived)} events received, 0 lost, 0 out of order, {repeats} received again"
 
@@ -105,14 +109,17 @@ async def compare_mirrors(site: Site, people: People) -> str:
         tickets = {it["id"] async for it in _listed(http, "/v1/tickets", unresolved="true")}
     for it in site.mirrors:
         applied = asked(it, "SELECT id, record, version FROM applied ORDER BY turn")
-        assert sorted(id_ for id_, _, _ in applied) == sorted(wanted), f"{it.path.stem}: not each event once"
+        _same((id_ for id_, _, _ in applied), wanted, it.path.stem)
+        assert len(applied) == len(wanted), f"{it.path.stem}: events applied twice"
         versions: dict[UUID, list[int]] = defaultdict(list)
         for _, record_id, version in applied:
             versions[UUID(record_id)].append(version)
-        _in_order(versions)
-        assert {id_ for (id_,) in asked(it, "SELECT id FROM open_tickets")} == tickets, it.path.stem
+        _in_order(versions, it.path.stem)
+        _same(
+            (id_ for (id_,) in asked(it, "SELECT id FROM open_tickets")), tickets, f"{it.path.stem}: tickets"
+        )
         mirrored = asked(it, "SELECT id, subject_id, name FROM people")
-        assert {id_ for id_, _, _ in mirrored} == customers.keys(), it.path.stem
+        _same((id_ for id_, _, _ in mirrored), customers, f"{it.path.stem}: customers")
         _names(it, mirrored, customers, people)
     return (
         f"mirrors: {len(site.mirrors)}, each {len(wanted)} events once and in order, "
@@ -235,11 +242,14 @@ def _id(event: Notification) -> str:
     return str(json.decode(event.state)["id"])
 
 
-def _both(one: Iterable[Any], other: Iterable[Any]) -> list[Any]:
-    """What only one of them has."""
-    return sorted(set(one) ^ set(other), key=str)
+def _same(found: Iterable[Any], wanted: Iterable[Any], what: str) -> None:
+    """The same ids in both; those that are not are named."""
+    there, expected = set(found), set(wanted)
+    missing, stray = sorted(map(str, expected - there)), sorted(map(str, there - expected))
+    assert not missing, f"{what}: {len(missing)} missing: {missing[:IDS_SHOWN]}"
+    assert not stray, f"{what}: {len(stray)} that should not be there: {stray[:IDS_SHOWN]}"
 
 
-def _in_order(versions: Mapping[Any, Sequence[int]]) -> None:
-    wrong = [id_ for id_, found in versions.items() if list(found) != list(range(1, len(found) + 1))]
-    assert wrong == [], "out of order, or with gaps"
+def _in_order(versions: Mapping[Any, Sequence[int]], what: str) -> None:
+    wrong = [str(id_) for id_, found in versions.items() if list(found) != list(range(1, len(found) + 1))]
+    assert not wrong, f"{what}: out of order, or with gaps: {wrong[:IDS_SHOWN]}"
