@@ -6,7 +6,6 @@ records become tombstones, and stay so.
 """
 
 import asyncio
-import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from typing import Any, Final, Protocol
@@ -24,6 +23,7 @@ from infra.eventstore.mapper import EventMapper
 from infra.kafka.states import State, StateOutlet
 from infra.postgres.staterows import Place, PostgresStateRows
 from infra.postgres.views.tables import TABLES, Table
+from infra.waiting import set_within_about
 from projections.model import Row
 from projections.timeline import kind_of
 from services.ports import (
@@ -101,7 +101,7 @@ class StateFeed:
                     log.warning("state_feed_waits", error=type(error).__qualname__)
                     await self._turn.release()
                     pause = min(pause * 2, BACKOFF_SECONDS_MAX)
-                await _sleep(stop, pause)
+                await set_within_about(stop, pause)
         finally:
             await self._turn.release()
 
@@ -225,12 +225,3 @@ def _handles(value: Any) -> Iterator[Sealed]:
     elif is_dataclass(value):
         for it in fields(value):
             yield from _handles(getattr(value, it.name))
-
-
-async def _sleep(stop: asyncio.Event, seconds: float) -> None:
-    """Until `stop`, or about so long."""
-    try:
-        async with asyncio.timeout(seconds * random.uniform(0.5, 1.0)):  # noqa: S311 - jitter, not a secret
-            await stop.wait()
-    except TimeoutError:
-        return

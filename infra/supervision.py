@@ -6,6 +6,8 @@ from collections.abc import Awaitable, Callable
 
 import structlog
 
+from infra.waiting import set_within
+
 BACKOFF_SECONDS_MIN = 0.2
 BACKOFF_SECONDS_MAX = 10.0
 HEALTHY_AFTER_SECONDS = 30.0
@@ -30,7 +32,7 @@ async def supervise(name: str, work: Callable[[], Awaitable[None]], stop: asynci
             log.error("work_failed", work=name, exc_info=error)
         if loop.time() - started > HEALTHY_AFTER_SECONDS:
             pause = BACKOFF_SECONDS_MIN
-        await _sleep_unless(stop, pause * random.uniform(0.5, 1.5))  # noqa: S311 - jitter, not a secret
+        await set_within(stop, pause * random.uniform(0.5, 1.5))  # noqa: S311 - jitter, not a secret
         pause = min(pause * 2, BACKOFF_SECONDS_MAX)
 
 
@@ -38,12 +40,4 @@ async def repeat(every_seconds: float, work: Callable[[], Awaitable[object]], st
     """Do `work` now and then every so many seconds until `stop` is set."""
     while not stop.is_set():
         await work()
-        await _sleep_unless(stop, every_seconds)
-
-
-async def _sleep_unless(stop: asyncio.Event, seconds: float) -> None:
-    try:
-        async with asyncio.timeout(seconds):
-            await stop.wait()
-    except TimeoutError:
-        return
+        await set_within(stop, every_seconds)

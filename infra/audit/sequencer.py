@@ -6,7 +6,6 @@ not be covered up.
 """
 
 import asyncio
-import random
 from collections.abc import Callable
 from typing import Any, Final, LiteralString
 
@@ -18,6 +17,7 @@ from infra.audit.growing import Growth, TreeUnfit
 from infra.audit.lease import AdvisoryLease
 from infra.audit.leaves import LogDiffers, Source
 from infra.audit.signing import Checkpointer
+from infra.waiting import set_within_about
 from services.ports import Unavailable
 
 PACE_SECONDS: Final = 0.2
@@ -56,7 +56,7 @@ class Sequencer:
         """Work, or stand by, until `stop` is set. A database that is away is waited for."""
         try:
             while not stop.is_set():
-                await _sleep(stop, await self._attempt(stop))
+                await set_within_about(stop, await self._attempt(stop))
         finally:
             await self._lease.release()
 
@@ -101,7 +101,7 @@ class Sequencer:
             await connection.execute("SELECT 1")  # is the lease still held?
             await self._checkpointer.keep_up(connection, tree)
             # A pause first: in a trickle of events each would write the last tile anew.
-            await _sleep(stop, PACE_SECONDS)
+            await set_within_about(stop, PACE_SECONDS)
             if not stop.is_set() and await self._source.wait(followed, PATIENCE_SECONDS):
                 followed = await self._catch_up(connection, tree, stop)
 
@@ -116,12 +116,3 @@ class Sequencer:
 
     async def _tell(self, connection: AsyncConnection[Any], fault: str | None) -> None:
         await connection.execute(PUT_FAULT, [self._source.log, fault])
-
-
-async def _sleep(stop: asyncio.Event, seconds: float) -> None:
-    """Until `stop`, or about so long: processes that lost the same database do not come back all at once."""
-    try:
-        async with asyncio.timeout(seconds * random.uniform(0.5, 1.0)):  # noqa: S311 - jitter, not a secret
-            await stop.wait()
-    except TimeoutError:
-        return

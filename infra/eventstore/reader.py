@@ -17,6 +17,7 @@ from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
 
 from infra.outage import unavailable_on_outage
+from infra.waiting import set_within
 
 Pool = AsyncConnectionPool[AsyncConnection[Any]]
 
@@ -107,7 +108,7 @@ class FencedReader:
             remaining = until - time.monotonic()
             if remaining <= 0:
                 return False
-            await _set_within(woken, min(pause, remaining))
+            await set_within(woken, min(pause, remaining))
             longest = POLL_SECONDS_MAX if self._fence is None else FENCED_POLL_SECONDS_MAX
             pause = min(pause * PAUSE_GROWTH, longest)
 
@@ -195,11 +196,3 @@ class FencedReader:
                 cursor = connection.cursor(binary=True)
                 await cursor.execute(query.encode(), values)
                 return await cursor.fetchall()
-
-
-async def _set_within(event: asyncio.Event, seconds: float) -> None:
-    try:
-        async with asyncio.timeout(seconds):
-            await event.wait()
-    except TimeoutError:
-        return

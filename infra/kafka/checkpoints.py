@@ -1,7 +1,6 @@
 """Brings signed checkpoints to Kafka, where we cannot take them back: each at least once, in order."""
 
 import asyncio
-import random
 from collections.abc import Sequence
 from typing import Any, Protocol
 
@@ -11,6 +10,7 @@ from kafka.errors import KafkaError
 
 from infra.kafka.publisher import SETTINGS
 from infra.kafka.topics import ensure_topics
+from infra.waiting import set_within_about
 from services.ports import Unavailable
 
 AT_ONCE = 500
@@ -84,7 +84,7 @@ class CheckpointRelay:
                     log.warning("checkpoint_relay_waits", error=type(error).__qualname__)
                     await self._outbox.release()
                     pause = min(pause * 2, BACKOFF_SECONDS_MAX)
-                await _sleep(stop, pause)
+                await set_within_about(stop, pause)
         finally:
             await self._outbox.release()
 
@@ -99,7 +99,7 @@ class CheckpointRelay:
                     await asyncio.to_thread(self._send, producer, topic, found)
                     await self._outbox.took(place, found[-1].change)
                 else:
-                    await _sleep(stop, LOOK_SECONDS)
+                    await set_within_about(stop, LOOK_SECONDS)
         finally:
             await asyncio.to_thread(producer.close, 1.0)
 
@@ -121,12 +121,3 @@ class CheckpointRelay:
         ]
         for future in futures:
             future.get(timeout=DELIVERY_SECONDS_MAX)
-
-
-async def _sleep(stop: asyncio.Event, seconds: float) -> None:
-    """Until `stop`, or about so long."""
-    try:
-        async with asyncio.timeout(seconds * random.uniform(0.5, 1.0)):  # noqa: S311 - jitter, not a secret
-            await stop.wait()
-    except TimeoutError:
-        return

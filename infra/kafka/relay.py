@@ -5,7 +5,6 @@ acknowledged, and may lag: at the start the end of each partition tells what wen
 """
 
 import asyncio
-import random
 from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 from uuid import UUID
@@ -17,6 +16,7 @@ from kafka.errors import KafkaError
 from infra.ending import ended
 from infra.kafka.partitioning import Growth, Partitioning
 from infra.kafka.publisher import ForeignStream, Prepared, Publisher
+from infra.waiting import set_within_about
 from services.ports import LogReader, Unavailable
 
 CHUNK_EVENTS_MAX = 1_000
@@ -122,11 +122,11 @@ class Relay:
                     if await self.lease.acquire():
                         await self._lead(stop)
                     else:
-                        await _sleep(stop, STANDBY_SECONDS)
+                        await set_within_about(stop, STANDBY_SECONDS)
                 except (KafkaError, Unavailable, OSError) as error:
                     log.warning("relay_waits", error=type(error).__qualname__, position=self.acknowledged)
                     await self.lease.release()
-                    await _sleep(stop, self._pause_seconds)
+                    await set_within_about(stop, self._pause_seconds)
                     self._pause_seconds = min(self._pause_seconds * 2, BACKOFF_SECONDS_MAX)
         finally:
             await self.lease.release()
@@ -268,12 +268,3 @@ class Relay:
         await self.lease.advance(publisher.place, position)
         self.acknowledged = position
         self._pause_seconds = BACKOFF_SECONDS_MIN
-
-
-async def _sleep(stop: asyncio.Event, seconds: float) -> None:
-    """Until `stop`, or about so long: relays that lost the same broker do not come back all at once."""
-    try:
-        async with asyncio.timeout(seconds * random.uniform(0.5, 1.0)):  # noqa: S311 - jitter, not a secret
-            await stop.wait()
-    except TimeoutError:
-        return

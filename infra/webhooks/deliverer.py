@@ -16,6 +16,7 @@ import structlog
 
 from domain.webhook.events import ParkCause
 from infra.tide import Tide
+from infra.waiting import set_within
 from infra.webhooks.endpoints import Endpoint, EndpointState
 from infra.webhooks.lease import GroupLease
 from infra.webhooks.reach import Reach
@@ -79,7 +80,7 @@ class Deliverer:
                 await self._end(list(self._held))
                 tide.close()
                 await self._lease.leave()
-            await _set_within(stop, PAUSE_SECONDS * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
+            await set_within(stop, PAUSE_SECONDS * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
 
     async def _share(self, tide: Tide, stop: asyncio.Event) -> None:
         while not stop.is_set():
@@ -91,7 +92,7 @@ class Deliverer:
             await self._give_up(list(self._held)[share:])
             await self._take_more(active, share, tide)
             await self._clear([id for id, it in endpoints.items() if it.state is EndpointState.REMOVED])
-            await _set_within(stop, LOOK_SECONDS)
+            await set_within(stop, LOOK_SECONDS)
 
     def _goes_on(self, id: UUID, active: Mapping[UUID, Endpoint]) -> bool:
         held = self._held[id]
@@ -166,11 +167,3 @@ async def _run(session: Session, sender: Sender) -> None:
         await session.run()
     finally:
         await sender.close()
-
-
-async def _set_within(event: asyncio.Event, seconds: float) -> None:
-    try:
-        async with asyncio.timeout(seconds):
-            await event.wait()
-    except TimeoutError:
-        return

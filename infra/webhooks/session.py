@@ -20,6 +20,7 @@ from infra import json
 from infra.cloudevents import Wanted, cloud_event
 from infra.ending import ended
 from infra.tide import Tide
+from infra.waiting import set_within
 from infra.webhooks.answers import GONE, OVERLOADED, Answer
 from infra.webhooks.endpoints import Endpoint
 from infra.webhooks.lanes import QUEUED_MAX, Blocked, Lanes
@@ -105,7 +106,7 @@ class Session:
             while not self._ending and self._park_for is None:
                 self._moved.clear()
                 self._start(group)
-                await _set_within(self._moved, self._seconds_until_due())
+                await set_within(self._moved, self._seconds_until_due())
             self.end()
             await ended(reading)
             # What is under way may still arrive.
@@ -278,11 +279,3 @@ class Session:
         moments = [it.next_attempt_at for it in self._lanes.blocked.values() if not it.trying]
         soonest = min((it for it in moments if it > now), default=now + timedelta(seconds=LOOK_SECONDS))
         return min(LOOK_SECONDS, max(0.01, (soonest - now).total_seconds()))
-
-
-async def _set_within(event: asyncio.Event, seconds: float) -> None:
-    try:
-        async with asyncio.timeout(seconds):
-            await event.wait()
-    except TimeoutError:
-        return
