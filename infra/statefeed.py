@@ -128,7 +128,8 @@ class StateFeed:
 
     async def _publish_all(self, outlet: StateOutlet, stop: asyncio.Event) -> int:
         """Every row once; from which position on changes are to be followed. Broken off, it starts over."""
-        position = await self._reader.horizon()
+        # What the views do not show yet is followed: it may come into rows that have been passed already.
+        position = await self._rows.shown_up_to(await self._reader.horizon())
         for table in self._tables:
             after = None
             while page := await self._rows.page(table, after, CHUNK_EVENTS_MAX):

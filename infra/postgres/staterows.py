@@ -16,7 +16,18 @@ from projections.model import Row
 Place = tuple[UUID, int]
 """Which event: the record's id and version."""
 
-SHOWN = sql.SQL("SELECT count(*) FROM timeline.entries WHERE position = ANY (%s)")
+LACKED = """
+FROM log.events AS it WHERE {}
+AND NOT EXISTS (SELECT FROM timeline.entries WHERE entries.position = it.position)
+AND NOT EXISTS (SELECT FROM views.dead_letters AS parked WHERE parked.originator_id = it.originator_id
+                AND parked.view = 'timeline' AND parked.version <= it.originator_version)
+AND NOT EXISTS (SELECT FROM views.skipped WHERE skipped.originator_id = it.originator_id
+                AND skipped.view = 'timeline' AND skipped.version = it.originator_version)
+"""
+SHOWN = sql.SQL("SELECT NOT EXISTS (SELECT " + LACKED.format("position = ANY (%s)") + ")")
+SHOWN_UP_TO = sql.SQL(
+    "SELECT coalesce((SELECT min(position) - 1 " + LACKED.format("position <= %s") + "), %s)"
+)
 POSITIONS: LiteralString = """
 SELECT it.originator_id, it.originator_version, it.position
 FROM unnest(%s::uuid[], %s::bigint[]) AS asked (id, version)
@@ -35,9 +46,14 @@ class PostgresStateRows:
         self._pool = pool
 
     async def shown(self, positions: Sequence[int]) -> bool:
-        """Whether the views show all of these events."""
-        ((count,),) = await fetch(self._pool, SHOWN, [list(positions)])
-        return int(count) == len(positions)
+        """Whether the views show all of these events, but for what they are told to leave out."""
+        ((shown,),) = await fetch(self._pool, SHOWN, [list(positions)])
+        return bool(shown)
+
+    async def shown_up_to(self, position: int) -> int:
+        """Up to where, this position at most, the views show all events; it looks at the whole log."""
+        ((reached,),) = await fetch(self._pool, SHOWN_UP_TO, [position, position])
+        return int(reached)
 
     async def page(self, table: Table[Any], after: UUID | None, limit: int) -> list[Row]:
         """The next rows in order of id."""

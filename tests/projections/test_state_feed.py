@@ -18,6 +18,7 @@ from infra.kafka.broker import LocalBroker
 from infra.kafka.record import state_topic
 from infra.postgres.keyring import PostgresKeyRing
 from infra.postgres.staterows import PostgresStateRows
+from infra.projector import Projector, following_log
 from infra.statefeed import StateFeed
 from infra.subjects import Subjects
 from services.restrictions import Restrictions
@@ -166,3 +167,38 @@ async def test_one_that_died_before_it_could_write_down_how_far_it_was_ends_alik
         found = await states(broker, namespace, "customers", last)
     assert all(found[it]["segment"] == "gold" for it in ids)  # type: ignore[index]
     assert len(found) == 6
+
+
+async def test_a_feed_that_begins_before_the_views_have_caught_up_misses_nothing(
+    database_url: str, broker: LocalBroker
+) -> None:
+    namespace = f"states-{uuid4().hex[:8]}"
+    async with postgres_world(database_url, projecting=False) as world:
+        ids = {(await customer(world, f"Customer {it}"))[0] for it in range(3)}
+        async with feeding(world, database_url, broker, namespace):
+            await checkpoint_of(world)
+            async with following(world):
+                found = await states(broker, namespace, "customers", 3)
+    assert found.keys() == ids
+
+
+async def checkpoint_of(world: World) -> None:
+    """Wait until the feed has written down where it goes on: all that there was is published."""
+    assert world.pool is not None
+    query = "SELECT FROM log.state_feeds"
+    async with asyncio.timeout(60), world.pool.connection() as connection:
+        while await (await connection.execute(query)).fetchone() is None:  # noqa: ASYNC110 - the feed's own
+            await asyncio.sleep(0.05)
+
+
+@asynccontextmanager
+async def following(world: World) -> AsyncIterator[None]:
+    assert world.pool is not None
+    pool, stop = world.pool, asyncio.Event()
+    projector = Projector(lambda: following_log(pool, world.reader, world.mapper, world.store), world.store)
+    running = asyncio.create_task(projector.run(stop))
+    try:
+        yield
+    finally:
+        stop.set()
+        await running
