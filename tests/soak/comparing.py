@@ -142,8 +142,9 @@ async def compare_proofs(site: Site) -> str:
     """Log, trees, checkpoints, tombstones and ledger verify; keys are in order; everything is ready."""
     code, document = await site.lethe("verify", "--keys")
     assert code == 0, document
-    code, document = await site.lethe("keys", "status")
-    assert code == 0, document
+    if site.begun("keys"):
+        code, document = await site.lethe("keys", "status")
+        assert code == 0, document
     async with site.admin() as http:
         ready = await http.get("/readyz")
         assert ready.status_code == 200, ready.text

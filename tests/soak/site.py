@@ -131,6 +131,10 @@ class Site:
         self._commands.append(it)
         return it
 
+    def begun(self, command: str) -> bool:
+        """Whether such a command was given."""
+        return any(it.arguments[0] == command for it in self._commands)
+
     def rows(self, query: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """What PostgreSQL answers."""
         with psycopg.connect(self.url, autocommit=True) as connection:
