@@ -157,10 +157,11 @@ async def compare_proofs(site: Site) -> str:
 
 def behind(site: Site) -> dict[str, Any]:
     """Who has not come to the end of the log; and the webhook, as it stands."""
-    log = logged(site.url)
-    last = log[-1].id
     kinds = [kind for kind, stream in record.STREAMS.items() if stream in mirror.STREAMS]
-    wanted = len(_of_kinds(log, kinds))
+    ((last, wanted),) = site.rows(
+        "SELECT max(position), count(*) FILTER (WHERE split_part(topic, '.', 1) = ANY (%s)) FROM log.events",
+        [kinds],
+    )
     found: dict[str, Any] = {
         "relay": last - site.rows("SELECT coalesce(max(position), 0) FROM log.relay")[0][0],
         "states": last - site.rows("SELECT coalesce(max(position), 0) FROM log.state_feeds")[0][0],

@@ -155,7 +155,7 @@ class Site:
                         found = await asyncio.to_thread(condition)
                         if found is True:
                             return
-                    await asyncio.sleep(0.1)
+                    await asyncio.sleep(0.2)
         except TimeoutError:
             raise AssertionError(f"{what}: not within {seconds:.0f} s; last seen: {found}") from None
 
