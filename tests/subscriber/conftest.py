@@ -37,9 +37,11 @@ class Topics:
 @pytest.fixture(scope="session")
 def own_database(postgres: EmbeddedPostgres) -> Iterator[str]:
     name = f"own_{uuid4().hex}"
+    # Not one connection for all the while: other tests may kill the server's processes meanwhile.
     with psycopg.connect(postgres.url_of("postgres"), autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {name}")
-        yield postgres.url_of(name)
+    yield postgres.url_of(name)
+    with psycopg.connect(postgres.url_of("postgres"), autocommit=True) as connection:
         connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
