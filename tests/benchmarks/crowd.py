@@ -141,7 +141,8 @@ def _fill_part(
         customers = [_customer(number, owners) for kind, number in part if kind == "customer"]
         leads = [_lead(number) for kind, number in part if kind == "lead"]
     asyncio.run(_fill(url, data, customers, CUSTOMERS, position))
-    asyncio.run(_fill(url, data, leads, None, position + BATCH))
+    # A customer has two events at most.
+    asyncio.run(_fill(url, data, leads, None, position + 2 * len(customers)))
 
 
 def _customer(number: int, owners: Sequence[UUID]) -> Aggregate:
