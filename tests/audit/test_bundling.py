@@ -157,9 +157,11 @@ async def _erasures(system: System) -> list[UUID]:
 
 
 async def _living(system: System) -> UUID:
+    """Somebody of whom nothing is erased."""
     async with system.pool.connection() as connection:
         query = (
-            "SELECT subject_id FROM keys.data_keys WHERE state = 'active' AND category = 'identity' LIMIT 1"
+            "SELECT subject_id FROM keys.data_keys GROUP BY subject_id"
+            " HAVING bool_and(state = 'active') AND bool_or(category = 'identity') LIMIT 1"
         )
         [subject_id] = await (await connection.execute(query)).fetchone() or (UUID(int=0),)
     assert isinstance(subject_id, UUID)
