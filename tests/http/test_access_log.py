@@ -1,6 +1,7 @@
 """The access log names routes and ids, and never what was searched for."""
 
 import json
+import time
 from typing import Any
 
 import httpx
@@ -23,13 +24,24 @@ def test_a_search_for_a_name_leaves_no_name_in_the_log(
     assert WORD.lower() not in server.log.getvalue().lower()
 
 
+def line_of(server: Running, request: str) -> Any:
+    """The one line of this request: it is written a moment after the client has the answer."""
+    deadline = time.monotonic() + 30
+    while True:
+        lines = [json.loads(it) for it in server.log.getvalue().splitlines()]
+        if found := [it for it in lines if it.get("request") == request]:
+            (line,) = found
+            return line
+        assert time.monotonic() < deadline, "the request has no line"
+        time.sleep(0.01)
+
+
 def test_a_line_tells_route_status_time_actor_and_the_id_the_client_got(
     server: Running, api: httpx.Client, created: Any
 ) -> None:
     made = created("customers", person())
     answer = api.get(f"/v1/customers/{made['id']}", params={"at_least": made["position"]})
-    lines = [json.loads(it) for it in server.log.getvalue().splitlines()]
-    (line,) = [it for it in lines if it.get("request") == answer.headers["x-request-id"]]
+    line = line_of(server, answer.headers["x-request-id"])
     assert line["event"] == "request"
     assert (line["method"], line["route"], line["status"]) == ("GET", "/v1/customers/{id}", 200)
     assert line["milliseconds"] > 0
