@@ -35,7 +35,7 @@ test: $(READY) broker ## The whole suite; with LETHE_REQUIRE_ALL=1 only a real V
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile
 
 torture: $(READY) broker ## The long form of the faults, and a soak (SOAK_MINUTES=30, SOAK_SEED=1)
-	LETHE_TORTURE=1 $(BIN)/python -m pytest tests/faults tests/projections/test_view_forms.py tests/e2e/test_stranger.py tests/soak -m "" -s
+	LETHE_TORTURE=1 $(BIN)/python -m pytest tests/faults tests/e2e/test_stranger.py tests/soak -m "" -s
 
 check: $(READY) ## Style, types, who may import whom, and what subscribers were promised
 	$(BIN)/ruff check .

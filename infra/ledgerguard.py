@@ -6,8 +6,7 @@ database are known to be; the few after it are looked at often, all of them when
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
@@ -21,6 +20,7 @@ from domain.values import ErasureGround
 from infra.ledger import Kind, LedgerFile, LedgerUnfit, Line, Mark
 from infra.ledgerkeeping import KeptLedger, check_head, read_head
 from infra.outage import unavailable_on_outage
+from infra.postgres.advisory import advisory_lock
 from infra.postgres.database import Pool
 from services.erasures import EraserKeyRing, Erasures
 from services.ports import NOTHING_STANDS, CommandContext
@@ -158,7 +158,7 @@ class LedgerGuard:
             compared = await self.look(everything=everything, starting=starting)
             if not compared.missing:
                 return done
-            async with self._alone() as mine:
+            async with advisory_lock(self._pool, APPLY_LOCK) as mine:
                 if mine:
                     log.warning("database_behind_ledger", erasures=len(compared.missing))
                     for number, entry in enumerate(compared.missing, start=1):
@@ -238,17 +238,6 @@ class LedgerGuard:
                 moved = await connection.execute(SETTLE, values)
         if moved.rowcount:
             await asyncio.to_thread(self._file.go_on_from, mark)
-
-    @asynccontextmanager
-    async def _alone(self) -> AsyncIterator[bool]:
-        async with self._pool.connection() as connection:
-            row = await (await connection.execute("SELECT pg_try_advisory_lock(%s)", [APPLY_LOCK])).fetchone()
-            mine = row == (True,)
-            try:
-                yield mine
-            finally:
-                if mine and not connection.broken:
-                    await connection.execute("SELECT pg_advisory_unlock(%s)", [APPLY_LOCK])
 
 
 class _Found:

@@ -5,6 +5,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Seque
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import Any, Protocol, TypeVar
 
+from infra.ending import ended
+from infra.postgres.advisory import advisory_lock
 from infra.postgres.database import Pool
 from infra.undecoded import Decoder, TolerantDecoder
 from services.ports import EventSource, LogReader, Recorded
@@ -87,19 +89,12 @@ async def following_log(
 
     Should the lock's connection break, two may follow for a while: wasteful, and harmless.
     """
-    async with pool.connection() as connection:
-        while True:
-            cursor = await connection.execute("SELECT pg_try_advisory_lock(%s)", [FOLLOWER_LOCK])
-            if await cursor.fetchone() == (True,):
-                break
-            await asyncio.sleep(TAKEOVER_SECONDS)
+    async with advisory_lock(pool, FOLLOWER_LOCK, every=TAKEOVER_SECONDS):
         source = LogSource(reader, mapper, await store.tracked(LOG))
         try:
             yield source
         finally:
             await source.close()
-            if not connection.broken:
-                await connection.execute("SELECT pg_advisory_unlock(%s)", [FOLLOWER_LOCK])
 
 
 class Projector:
@@ -149,6 +144,4 @@ async def _unless(stop: asyncio.Event, coming: Coroutine[Any, Any, T]) -> T | No
             return opening.result()
         return None
     finally:
-        opening.cancel()
-        stopping.cancel()
-        await asyncio.gather(opening, stopping, return_exceptions=True)
+        await ended(opening, stopping)

@@ -4,8 +4,7 @@ Nobody waits for it but, for the moment of the switch, the projector. Killed at 
 view as it is; started again, it goes on where it was.
 """
 
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -13,6 +12,7 @@ from eventsourcing.persistence import Notification
 from psycopg import AsyncConnection, sql
 
 from infra.outage import unavailable_on_outage
+from infra.postgres.advisory import advisory_lock
 from infra.postgres.database import Pool
 from infra.postgres.views.beside import (
     NEXT,
@@ -103,25 +103,15 @@ class Rebuilder:
         if view not in VIEWS:
             raise UnknownView(f"there is no view {view!r}: there are {', '.join(VIEWS)}")
         with unavailable_on_outage():
-            async with self._alone():
+            async with advisory_lock(self.pool, REBUILD_LOCK) as mine:
+                if not mine:
+                    raise RebuildRunning("a rebuild is running already")
                 await self._prepare(view)
                 await self._build(view, progress)
                 report = await self._switch(view, await self._settled(view))
                 await self._drop_old(view)
         progress(report.position, report.position)
         return report
-
-    @asynccontextmanager
-    async def _alone(self) -> AsyncIterator[None]:
-        async with self.pool.connection() as connection:
-            cursor = await connection.execute("SELECT pg_try_advisory_lock(%s)", [REBUILD_LOCK])
-            if await cursor.fetchone() != (True,):
-                raise RebuildRunning("a rebuild is running already")
-            try:
-                yield
-            finally:
-                if not connection.broken:
-                    await connection.execute("SELECT pg_advisory_unlock(%s)", [REBUILD_LOCK])
 
     async def _prepare(self, view: str) -> None:
         """Empty tables beside the live ones, unless an interrupted rebuild left some that are begun."""

@@ -131,7 +131,6 @@ async def running(*works: Any) -> AsyncIterator[asyncio.Event]:
         await asyncio.gather(*tasks)
 
 
-@pytest.mark.torture
 async def test_a_changed_view_is_built_beside_the_old_releases_and_switched_while_all_goes_on(
     database_url: str,
 ) -> None:
