@@ -3,7 +3,7 @@
 import asyncio
 import socket
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 from uuid_utils.compat import uuid7
 
@@ -12,10 +12,13 @@ from infra.bootstrap import CannotStart, System, open_system
 from infra.ending import ended
 from infra.serving import keep_workers, listen, serve_system, stop_on_signals
 from infra.settings import Settings
+from infra.waiting import set_within_about
 from infra.work import Work, everything, going_on, project_and_react, relaying, scheduled
+from services.ports import Unavailable
 
 FIRST_TOKEN = "first"  # noqa: S105 - its name
 PROJECTING = "projecting"
+AGAIN_SECONDS = 1.0
 
 Say = Callable[[str], None]
 
@@ -37,10 +40,12 @@ async def api(settings: Settings, say: Say) -> None:
     """The HTTP API alone, over a database that is migrated already."""
     stop = stop_on_signals()
     with listen(settings.host, settings.port) as listening:
-        async with open_system(settings, migrated=False, behind=True) as system:
-            await first_token(system, made=False)
-            say(f"Lethe serves {_url(listening)}")
-            await _serve(system, listening, stop)
+        async with AsyncExitStack() as stack:
+            system = await _once_reachable(stack, settings, say, stop, behind=True)
+            if system is not None:
+                await first_token(system, made=False)
+                say(f"Lethe serves {_url(listening)}")
+                await _serve(system, listening, stop)
 
 
 async def relay(settings: Settings, say: Say) -> None:
@@ -88,10 +93,31 @@ async def _work(
     settings: Settings, work_of: Callable[[System], dict[str, Work]], say: Say, doing: str
 ) -> None:
     stop = stop_on_signals()
-    opened = open_system(settings, migrated=False, behind=doing == PROJECTING)
-    async with opened as system, going_on(work_of(system), stop):
-        say(f"Lethe is {doing}")
-        await stop.wait()
+    async with AsyncExitStack() as stack:
+        system = await _once_reachable(stack, settings, say, stop, behind=doing == PROJECTING)
+        if system is not None:
+            await stack.enter_async_context(going_on(work_of(system), stop))
+            say(f"Lethe is {doing}")
+            await stop.wait()
+
+
+async def _once_reachable(
+    stack: AsyncExitStack, settings: Settings, say: Say, stop: asyncio.Event, *, behind: bool
+) -> System | None:
+    """The system, once its database answers; None where it was told to stop before.
+
+    A part of a deployment that starts while the database is started again needs nobody to start it once more.
+    """
+    waits = False
+    while not stop.is_set():
+        try:
+            return await stack.enter_async_context(open_system(settings, migrated=False, behind=behind))
+        except Unavailable as error:
+            if not waits:
+                say(f"Lethe waits: {error}")
+            waits = True
+        await set_within_about(stop, AGAIN_SECONDS)
+    return None
 
 
 @asynccontextmanager
