@@ -17,6 +17,7 @@ from domain.values import (
     CustomerKind,
     ErasureGround,
     LawfulBasis,
+    Level,
     RestrictionCause,
     SubjectKind,
 )
@@ -24,7 +25,8 @@ from infra.bootstrap import System
 from infra.inspection.findings import Finding, Report, Severity, as_page, in_words
 from infra.inspection.inspecting import inspect
 from services.backups import Backups
-from services.ports import CommandContext
+from services.erasures import WhenHeld
+from services.ports import CommandContext, SubjectIsHeld
 from services.subscribers import subscriber_of
 from tests.e2e.importing import projected, system_on
 
@@ -147,11 +149,16 @@ async def test_a_privacy_request_past_its_deadline_is_late(system: System) -> No
     }
 
 
-async def test_an_old_key_epoch_and_a_strange_key_are_found(system: System, tmp_path: Path) -> None:
+async def test_an_old_key_epoch_and_a_strange_key_are_found(system: System) -> None:
+    assert of(await looked(system), "keys") == {}
+    strange = await system.keks.add()
     async with system.pool.connection() as connection:
         await connection.execute("UPDATE keys.epochs SET began_at = now() - interval '100 days'")
     found = of(await looked(system), "keys")
     assert found["key epoch that should have turned"].examples == ("100 days old",)
+    assert found["things in the key store that should not be"].examples == (
+        f"KEK {strange.id} is of no epoch (1)",
+    )
 
 
 async def test_a_changed_ledger_is_found(system: System) -> None:
@@ -192,6 +199,87 @@ async def test_a_subscriber_that_has_not_acknowledged_for_more_than_a_week_is_la
     found = of(await looked(system), "erasures")
     late = found["subscribers that have not acknowledged erasures of more than a week ago"]
     assert (late.severity, late.examples) == (Severity.LATE, ("mirror: 1",))
+
+
+async def test_an_erasure_that_was_asked_for_and_is_not_done_is_late_unless_a_hold_keeps_it(
+    system: System,
+) -> None:
+    long_ago = replace(context(), occurred_at=datetime.now(UTC) - timedelta(hours=2))
+
+    async def asked(when: CommandContext, subject_id: UUID) -> UUID:
+        outcome = await system.erasures.request(
+            id=uuid7(),
+            erased_subject_id=subject_id,
+            ground=ErasureGround.OBJECTION,
+            context=replace(when, command_id=uuid7()),
+            when_held=WhenHeld.QUEUE,
+        )
+        return outcome.id
+
+    ann, ben, eve = [await customer(system, LawfulBasis.CONTRACT, "orders") for _ in range(3)]
+    await system.holds.place(id=uuid7(), matter="1", subject_ids=[ben], context=context())
+    forgotten, held, fresh = (
+        await asked(long_ago, ann),
+        await asked(long_ago, ben),
+        await asked(context(), eve),
+    )
+    with pytest.raises(SubjectIsHeld):
+        await system.erasures.run(held)
+    found = {what: it.examples for what, it in of(await looked(system), "erasures").items()}
+    assert found == {
+        "erasures that were asked for and are not done": (str(forgotten),),
+        "erasures that a legal hold keeps waiting": (str(held),),
+    }
+    await system.erasures.run(forgotten)
+    await system.erasures.run(fresh)
+    assert of(await looked(system), "erasures").keys() == {"erasures that a legal hold keeps waiting"}
+
+
+async def test_what_is_past_its_retention_for_days_is_late(system: System) -> None:
+    await system.retentions.set(
+        kind="ticket",
+        category=Category.CONVERSATION,
+        days=30,
+        after=("ticket.closed",),
+        legal_reason="limitation of claims",
+        context=context(),
+    )
+
+    async def closed(days_ago: int) -> UUID:
+        """Whom a ticket is about that was closed then."""
+        id, about = uuid7(), uuid7()
+        then = replace(context(), occurred_at=datetime.now(UTC) - timedelta(days=days_ago))
+        opening: dict[str, Any] = {"channel": Channel.EMAIL, "impact": Level.LOW, "urgency": Level.LOW}
+        await system.tickets.open(id=id, subject_id=about, context=then, subject="Dark display", **opening)
+        await system.tickets.close(id=id, context=replace(then, command_id=uuid7()))
+        return about
+
+    overdue = await closed(40)
+    await closed(31)  # tonight's run will take it
+    found = of(await looked(system), "retention")
+    assert {what: it.examples for what, it in found.items()} == {
+        "categories of people's data past every policy": (str(overdue),)
+    }
+    await system.retention.apply(datetime.now(UTC))
+    assert of(await looked(system), "retention") == {}
+
+
+async def test_a_backup_that_is_old_or_kept_for_too_long_is_late(system: System) -> None:
+    about: dict[str, Any] = {"file": "monday", "size_bytes": 1, "sha256": "ab" * 32, "snapshot_position": 9}
+    backups, at = Backups(system.application), datetime.now(UTC)
+    keep = timedelta(days=system.settings.backup_keep_days)
+    old, late, fresh = uuid7(), uuid7(), uuid7()
+    for id, made_at in ((old, at - keep - timedelta(days=1)), (late, at - timedelta(hours=25))):
+        await backups.make(id=id, context=replace(context(), occurred_at=made_at), epoch=1, **about)
+        await backups.verify(id=id, context=context(), events=1, boxes_opened=1)
+    found = {what: it.examples for what, it in of(await looked(system), "backups").items()}
+    assert found == {
+        "newest backup that is more than a day old": (str(late),),
+        "backups kept for longer than they may be": (str(old),),
+    }
+    await backups.make(id=fresh, context=context(), epoch=1, **about)
+    await backups.delete(id=old, context=context())
+    assert of(await looked(system), "backups") == {}
 
 
 async def test_a_backup_that_nothing_opens_any_more_is_a_fault(system: System) -> None:
@@ -282,6 +370,35 @@ async def test_a_tree_that_refuses_to_grow_is_found(system: System) -> None:
             [bytes(32)],
         )
     assert of(await looked(system), "proofs")["trees that refuse to grow"].examples == ("log",)
+
+
+async def test_a_tree_without_a_fresh_checkpoint_is_late(system: System) -> None:
+    async with system.pool.connection() as connection:
+        await connection.execute("INSERT INTO audit.trees VALUES ('log', 7, 7, %s, NULL)", [bytes(32)])
+        await connection.execute(
+            "INSERT INTO audit.checkpoints VALUES ('log', 6, %s, '', now() - interval '2 hours', 1)",
+            [bytes(32)],
+        )
+        found = of(await looked(system), "proofs")
+        assert {what: it.examples for what, it in found.items()} == {
+            "trees without a fresh checkpoint": ("log",)
+        }
+        for mends in ("SET size = 7", "SET size = 6, made_at = now() - interval '30 minutes'"):
+            await connection.execute(b"UPDATE audit.checkpoints " + mends.encode())
+            assert of(await looked(system), "proofs") == {}
+
+
+async def test_actors_who_saw_more_than_they_used_to_are_named_for_a_month(system: System) -> None:
+    lately, before = uuid7(), uuid7()
+    async with system.pool.connection() as connection:
+        for actor_id, days in ((lately, 29), (before, 31)):
+            await connection.execute(
+                "INSERT INTO access.unusual (actor_id, measure, since, measured, usual, most, found_at)"
+                " VALUES (%s, 'pages', now(), 300, 20, 120, now() - make_interval(days => %s))",
+                [actor_id, days],
+            )
+    [unusual] = of(await looked(system), "accesses").values()
+    assert (unusual.severity, unusual.examples) == (Severity.ADVICE, (str(lately),))
 
 
 async def test_the_page_shows_every_finding_and_lets_no_markup_in(system: System) -> None:
