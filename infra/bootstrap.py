@@ -23,6 +23,7 @@ from infra.eventstore.lastevents import PostgresLastEvents
 from infra.eventstore.mapper import EventMapper
 from infra.eventstore.reader import FencedReader
 from infra.eventstore.sealedvalues import PostgresSealedValues
+from infra.eventstore.snapshots import PostgresAggregateSnapshots
 from infra.eventstore.store import PostgresEventStore
 from infra.eventstore.unsealer import BoxUnsealer
 from infra.history import changes
@@ -220,14 +221,26 @@ async def open_system(
             blind = HmacBlindIndex(await ring.system_key(HmacBlindIndex.KEY_NAME))
             checkpoint_key = await ring.system_key(CHECKPOINT_KEY)
             webhook_key = await ring.system_key(WEBHOOK_KEY)
+            snapshot_key = await ring.system_key(PostgresAggregateSnapshots.KEY_NAME)
             ledger = await open_ledger(
                 pool, settings.ledger_path, namespace=settings.namespace, clock=SystemClock()
             )
         except (KeyStoreUnfit, KekUnusable, LedgerUnfit) as error:
             raise CannotStart(str(error)) from None
-        system, appender = _compose(
-            settings, database, pool, lane, keks, ring, blind, ledger, checkpoint_key, webhook_key
+        system, appender, shortened = _compose(
+            settings,
+            database,
+            pool,
+            lane,
+            keks,
+            ring,
+            blind,
+            ledger,
+            checkpoint_key,
+            webhook_key,
+            snapshot_key,
         )
+        stack.push_async_callback(shortened.close)
         stack.push_async_callback(appender.close)
         stack.push_async_callback(system.accesses.close)
         await system.guard.look(starting=True)
@@ -247,7 +260,8 @@ def _compose(
     ledger: KeptLedger,
     checkpoint_key: DataKey,
     webhook_key: DataKey,
-) -> tuple[System, Appender]:
+    snapshot_key: DataKey,
+) -> tuple[System, Appender, PostgresAggregateSnapshots]:
     clock = SystemClock()
     mapper = EventMapper(settings.namespace)
     reach = Reach(networks_of(settings.webhook_networks))
@@ -264,7 +278,8 @@ def _compose(
         ring=ring,
         clock=clock,
     )
-    application = Application(store, clock, lawfulness)
+    shortened = PostgresAggregateSnapshots(pool, mapper, snapshot_key)
+    application = Application(store, clock, lawfulness, shortened)
     subjects = Subjects(ring, views.timeline, views.directory)
     tokens = PostgresTokenStore(pool, clock)
     subscribers = Subscribers(application, tokens=ScopedSubscriberTokens(tokens))
@@ -367,7 +382,7 @@ def _compose(
         webhook_desk=WebhookDesk(webhook_store, reader.last, reach, clock, settings.namespace),
         reach=reach,
     )
-    return system, appender
+    return system, appender, shortened
 
 
 def _topics_of(settings: Settings) -> Sequence[str]:

@@ -8,6 +8,7 @@ from weakref import WeakValueDictionary
 
 from domain.model import Aggregate, DomainError, Event, happening_at
 from services.ports import (
+    AggregateSnapshots,
     Clock,
     CommandContext,
     Commit,
@@ -43,14 +44,21 @@ class Basis(Protocol):
 class Application:
     """Runs decisions against the event store. Safe to share between tasks.
 
-    With a `basis` a command that names a purpose is held to it; one that names none costs nothing.
+    With a `basis` a command that names a purpose is held to it; one that names none costs nothing. With
+    `snapshots` long records are short also for a process that has not seen them yet.
     """
 
-    def __init__(self, store: EventStore, clock: Clock, basis: Basis | None = None) -> None:
+    def __init__(
+        self,
+        store: EventStore,
+        clock: Clock,
+        basis: Basis | None = None,
+        snapshots: AggregateSnapshots | None = None,
+    ) -> None:
         self.store = store
         self.clock = clock
         self._basis = basis
-        self._remembered = Remembered()
+        self._remembered = Remembered(snapshots)
         self._turns: WeakValueDictionary[UUID, asyncio.Lock] = WeakValueDictionary()
 
     async def create(self, factory: Callable[[], A], *, context: CommandContext) -> Outcome:

@@ -10,7 +10,7 @@ from uuid import UUID
 from eventsourcing.persistence import Notification
 from msgspec import Struct
 
-from domain.model import Category, DomainError, Erased, Event, Sealed
+from domain.model import Aggregate, Category, DomainError, Erased, Event, Sealed
 
 
 class Ground(StrEnum):
@@ -116,10 +116,15 @@ class Commit:
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """One aggregate's events in order, personal fields sealed, and the position of the last."""
+    """One aggregate's events in order, personal fields sealed; of the last its position and stored form.
+
+    With a `snapshot` these are the last event that it knows, and those after it.
+    """
 
     events: Sequence[Event]
     position: int
+    last: bytes = b""
+    snapshot: Aggregate | None = None
 
 
 class Refused(DomainError):
@@ -186,6 +191,21 @@ class EventStore(Protocol):
 
     async def outcome_of(self, context: CommandContext) -> Outcome | None:
         """The first answer to this command id, if there was one. Raises `CommandReused`."""
+        ...
+
+
+class AggregateSnapshots(Protocol):
+    """Long records as they stood, so that whoever decides on them need not read them from the beginning.
+
+    Derived from the log: lost at will, and never trusted against it. They hold nothing personal.
+    """
+
+    async def load(self, originator_id: UUID) -> History:
+        """As `EventStore.load`; from the snapshot on, where there is one that agrees with the log."""
+        ...
+
+    def keep(self, aggregate: Aggregate, last: bytes) -> None:
+        """Keep the aggregate as it is now, some time; `last` is how its last event is stored. Never fails."""
         ...
 
 

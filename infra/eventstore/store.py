@@ -30,8 +30,10 @@ class PostgresEventStore:
             async with self._pool.connection() as connection:
                 cursor = connection.cursor(binary=True)
                 rows = await (await cursor.execute(LOAD, [originator_id, after])).fetchall()
-        events = self._mapper.to_decide_on(StoredEvent(*stored) for *stored, _ in rows)
-        return History(events, rows[-1][-1] if rows else 0)
+        if not rows:
+            return History([], 0)
+        stored = [StoredEvent(*it) for *it, _ in rows]
+        return History(self._mapper.to_decide_on(stored), rows[-1][-1], stored[-1].state)
 
     async def append(self, commit: Commit) -> Outcome:
         return await self._appender.append(commit)

@@ -62,7 +62,9 @@ class MemoryEventStore:
 
     async def load(self, originator_id: UUID, *, after: int = 0) -> History:
         stored = [it for it in await self.events_of(originator_id) if it.originator_version > after]
-        return History(self._mapper.to_decide_on(stored), stored[-1].id if stored else 0)
+        if not stored:
+            return History([], 0)
+        return History(self._mapper.to_decide_on(stored), stored[-1].id, stored[-1].state)
 
     async def append(self, commit: Commit) -> Outcome:
         async with self._turn:
