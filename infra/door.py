@@ -17,6 +17,7 @@ from infra.http.shelf import Shelf
 from infra.kafka.record import STREAMS
 from infra.postgres.reports import PostgresReports
 from infra.search import NameIndex
+from infra.stateforms import SCHEMAS
 from infra.supervision import supervise
 from infra.tide import Tide
 from infra.timeline import Histories, Timeline
@@ -79,7 +80,7 @@ async def door_of(system: System, stop: asyncio.Event) -> AsyncIterator[Dependen
             ledger_fault=lambda: system.guard.fault,
             certificates=system.certificates,
             accesses=system.accesses,
-            contracts=Contracts(STREAMS, system.settings.namespace),
+            contracts=Contracts(STREAMS, list(SCHEMAS.values()), system.settings.namespace),
             unusual=system.watch,
             shelf=Shelf(system.settings.key_cache_seconds),
         )

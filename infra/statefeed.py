@@ -22,7 +22,8 @@ from infra import json
 from infra.eventstore.mapper import EventMapper
 from infra.kafka.states import State, StateOutlet
 from infra.postgres.staterows import Place, PostgresStateRows
-from infra.postgres.views.tables import TABLES, Table
+from infra.postgres.views.tables import Table
+from infra.stateforms import SCHEMAS, STATES
 from infra.waiting import set_within_about
 from projections.model import Row
 from projections.timeline import kind_of
@@ -42,8 +43,6 @@ STANDBY_SECONDS: Final = 2.0
 SHOW_SECONDS_MAX: Final = 30.0
 SHOW_PAUSE_SECONDS: Final = 0.02
 BACKOFF_SECONDS_MAX: Final = 10.0
-STATES: Final[Mapping[str, Table[Any]]] = {it.name: it for it in TABLES}
-"""The views whose states can be followed, by the name that is also the end of their topic."""
 
 log = structlog.get_logger(__name__)
 
@@ -184,7 +183,7 @@ class StateFeed:
         places = await self._rows.positions({handle for row in whole for handle in _handles(row)})
         standings = await self._ring.standings({it.subject_id for it in whole})
         states = [
-            state_of(view, row, places, standings.get(row.subject_id, NOTHING_STANDS))
+            state_of(STATES[view], row, places, standings.get(row.subject_id, NOTHING_STANDS))
             for view, of_view in rows.items()
             for row in of_view
         ]
@@ -195,14 +194,15 @@ STANDINGS: Final = frozenset({SubjectErased.TOPIC, RestrictionImposed.TOPIC, Res
 """Events that change what may be seen of a person, whose records do not change by them."""
 
 
-def state_of(view: str, row: Row, places: Mapping[Place, int], standing: Standing) -> State:
+def state_of(table: Table[Any], row: Row, places: Mapping[Place, int], standing: Standing) -> State:
     """The row as a state, a tombstone where its person is erased."""
+    about = (table.name, row.id, row.version, row.position, SCHEMAS[table.name]["$id"])
     if standing.erased:
-        return State(view, row.id, row.version, row.position, None)
+        return State(*about, None)
     facts = {it.name: _plain(getattr(row, it.name), places) for it in fields(row)}
     facts["restricted"] = standing.restricted
     facts["erased_categories"] = sorted(standing.erased_categories)
-    return State(view, row.id, row.version, row.position, json.encode(facts))
+    return State(*about, json.encode(facts))
 
 
 def _plain(value: Any, places: Mapping[Place, int]) -> Any:

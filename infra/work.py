@@ -19,6 +19,7 @@ from infra.reminding import attending
 from infra.rightsjobs import expiring, retaining
 from infra.rotation import rotating_every
 from infra.scheduling import Job, Scheduler
+from infra.stateforms import STATES
 from infra.supervision import repeat, supervise
 from infra.undecoded import TolerantDecoder
 from infra.webhooks.deliverer import Deliverer
@@ -115,7 +116,7 @@ def relaying(system: System) -> dict[str, Work]:
 
 def states_of(system: System, kafka: str, views: Sequence[str]) -> "StateFeed":
     """The feed of these views' states. Raises `CannotStart` where there is no such view."""
-    from infra.statefeed import STATES, StateFeed
+    from infra.statefeed import StateFeed
 
     if unknown := sorted(set(views) - STATES.keys()):
         raise CannotStart(f"LETHE_STATE_TOPICS: {', '.join(unknown)}: there are {', '.join(sorted(STATES))}")

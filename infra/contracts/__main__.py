@@ -5,6 +5,7 @@ from typing import Final
 
 from infra.contracts.publishing import EVENTS_FOLDER, Publication
 from infra.kafka.record import STREAMS
+from infra.stateforms import SCHEMAS
 
 PUBLISH: Final = "run `python -m infra.contracts publish`"
 NEVER_RELEASED: Final = f"an event that was never released: delete its file in {EVENTS_FOLDER} and {PUBLISH}"
@@ -41,7 +42,7 @@ def main(arguments: list[str]) -> int:
     if len(arguments) != 1 or arguments[0] not in verbs:
         sys.stderr.write(f"{USAGE}\n")
         return 2
-    wrong = verbs[arguments[0]](Publication(STREAMS))
+    wrong = verbs[arguments[0]](Publication(STREAMS, list(SCHEMAS.values())))
     sys.stdout.writelines(f"{line}\n" for line in wrong)
     return 1 if wrong else 0
 

@@ -1,6 +1,6 @@
 """The AsyncAPI 3.0 document: every topic, the feed and webhooks, with the messages that come there."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 from infra.contracts import cloudevents, httpchannels, kafkachannels
@@ -16,23 +16,26 @@ Members, headers and types that a reader does not know are to be passed over: a 
 """
 
 
-def document(schemas: Schemas, streams: Iterable[str], namespace: str) -> dict[str, Any]:
+def document(
+    schemas: Schemas, states: Sequence[Shape], streams: Iterable[str], namespace: str
+) -> dict[str, Any]:
     """The document of a system. `streams`: its topics of events, without the namespace."""
     topics = sorted(set(streams))
+    known = {**schemas} | {(it["x-type"], it["x-version"]): it for it in states}
     return {
         "asyncapi": "3.0.0",
         "id": f"urn:lethe:asyncapi:{namespace}",
         "info": {"title": "Lethe", "version": "1", "description": DESCRIPTION},
         "defaultContentType": "application/json",
         "servers": kafkachannels.SERVERS | httpchannels.SERVERS,
-        "channels": kafkachannels.channels(schemas, topics, namespace) | httpchannels.CHANNELS,
-        "operations": kafkachannels.operations(schemas, topics) | httpchannels.OPERATIONS,
+        "channels": kafkachannels.channels(schemas, states, topics, namespace) | httpchannels.CHANNELS,
+        "operations": kafkachannels.operations(schemas, states, topics) | httpchannels.OPERATIONS,
         "components": {
             "messages": {name_of(*it): kafkachannels.message(*it, schemas[it]) for it in schemas},
             "schemas": {
                 "CloudEventHeaders": cloudevents.headers(),
                 "CloudEvent": cloudevents.document(),
-                **{name_of(*it): _embedded(schema) for it, schema in schemas.items()},
+                **{name_of(*it): _embedded(schema) for it, schema in known.items()},
             },
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
         },

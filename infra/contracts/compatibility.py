@@ -110,6 +110,13 @@ def breaches(published: Shape, offered: Shape) -> Iterator[Breach]:
             yield Breach(offered["x-type"], offered["x-version"], rule, where)
 
 
+def breaches_of_state(published: Shape, offered: Shape) -> Iterator[Breach]:
+    """The same of a state: within a version of its view it keeps its form. A new version is free in it:
+    each state says which it is of, and nothing else reads those of old."""
+    for rule, where in _of_members(published, offered, ""):
+        yield Breach(offered["x-type"], offered["x-version"], rule, where)
+
+
 Found = Iterator[tuple[Rule, str]]
 
 

@@ -1,6 +1,6 @@
 """The contracts of a release, as they are handed out: of its classes, and of the versions before those."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
@@ -25,6 +25,7 @@ def former(folder: Path = FORMER) -> dict[tuple[str, int], Shape]:
 
 class Contracts:
     """What a subscriber relies on. `streams`: topics without namespace, by the first word of a type.
+    `states`: the schemas of the views' states.
 
     `events` are the present versions, by type; `before` the versions that have a successor, where they are
     not those kept with this release.
@@ -33,6 +34,7 @@ class Contracts:
     def __init__(
         self,
         streams: Mapping[str, str],
+        states: Sequence[Shape],
         namespace: str,
         *,
         events: Mapping[str, type[Event]] = EVENTS,
@@ -42,6 +44,7 @@ class Contracts:
         self._namespace = namespace
         self._events = events
         self._before = former() if before is None else before
+        self.states = states
 
     @cached_property
     def schemas(self) -> Schemas:
@@ -51,4 +54,4 @@ class Contracts:
     @cached_property
     def asyncapi(self) -> dict[str, Any]:
         """The AsyncAPI document."""
-        return asyncapi.document(self.schemas, self._streams.values(), self._namespace)
+        return asyncapi.document(self.schemas, self.states, self._streams.values(), self._namespace)

@@ -28,20 +28,20 @@ def name_of(event_type: str, version: int) -> str:
     return f"{event_type}.v{version}"
 
 
-def channels(schemas: Schemas, topics: Sequence[str], namespace: str) -> Node:
+def channels(schemas: Schemas, states: Sequence[Shape], topics: Sequence[str], namespace: str) -> Node:
     """Every topic of the namespace, and those that are there for who asks for them."""
     return {it: _events(it, namespace, _of(it, schemas)) for it in topics} | {
         "replay": _replay(namespace, [name_of(*it) for it in schemas]),
-        "state": _state(namespace),
+        **{it["x-type"]: _state(it, namespace) for it in states},
         "checkpoints": _checkpoints(namespace),
     }
 
 
-def operations(schemas: Schemas, topics: Sequence[str]) -> Node:
+def operations(schemas: Schemas, states: Sequence[Shape], topics: Sequence[str]) -> Node:
     """What the system does there: it publishes."""
     published = {it: (f"Publish what happens: {it}", _of(it, schemas)) for it in topics} | {
         "replay": ("Publish a part of the log again", [name_of(*it) for it in schemas]),
-        "state": ("Publish how records stand", ["state"]),
+        **{it["x-type"]: (f"Publish how records stand: {it['x-type']}", ["state"]) for it in states},
         "checkpoints": ("Publish signed checkpoints", ["checkpoint"]),
     }
     return {
@@ -108,34 +108,39 @@ def _replay(namespace: str, messages: Iterable[str]) -> Node:
     }
 
 
-def _state(namespace: str) -> Node:
+def _state(schema: Shape, namespace: str) -> Node:
+    topic = f"{namespace}.{schema['x-type']}"
     number = {"type": "string", "pattern": "^[0-9]+$"}
     state = {
         "name": "state",
-        "title": "How a record stands",
+        "title": f"{schema['title']}, version {schema['x-version']}",
+        "summary": schema["description"].splitlines()[0],
         "contentType": "application/json",
         "headers": {
             "type": "object",
             "properties": {
                 "lethe_version": {**number, "description": "Of the record."},
                 "lethe_position": {**number, "description": "In the log."},
+                "lethe_dataschema": {"const": schema["$id"]},
             },
-            "required": ["lethe_version", "lethe_position"],
+            "required": ["lethe_version", "lethe_position", "lethe_dataschema"],
         },
         "payload": {
-            "anyOf": [{"type": "object"}, {"type": "null"}],
+            "anyOf": [
+                {"$ref": f"#/components/schemas/{name_of(schema['x-type'], schema['x-version'])}"},
+                {"type": "null"},
+            ],
             "description": "The view's row; nothing (a tombstone) once the person it is about is erased.",
         },
         "bindings": _bound(key=KEY),
     }
     return {
-        "address": f"{namespace}.state.{{view}}",
-        "title": "state",
-        "description": "The newest state of every record of a view, where LETHE_STATE_TOPICS names it.",
-        "parameters": {"view": {"description": "The name of the view."}},
+        "address": topic,
+        "title": schema["x-type"],
+        "description": "The newest state of every record of the view, where LETHE_STATE_TOPICS names it.",
         "servers": KAFKA,
         "messages": {"state": state},
-        "bindings": _bound(topicConfiguration=COMPACTED),
+        "bindings": _bound(topic=topic, topicConfiguration=COMPACTED),
     }
 
 

@@ -6,20 +6,21 @@ never released may be changed: delete its published schema first, and it is new 
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 from domain.catalogue import EVENTS
 from domain.model import Event
 from infra.contracts import compatibility as rules
-from infra.contracts.compatibility import Breach, breaches
+from infra.contracts.compatibility import Breach, breaches, breaches_of_state
 from infra.contracts.contracts import Contracts, former
 from infra.contracts.shapes import Shape
 from infra.contracts.typed import typed_events
 
 ROOT: Final = Path(__file__).parents[2]
 EVENTS_FOLDER: Final = Path("docs/contracts/events")
+STATES_FOLDER: Final = Path("docs/contracts/states")
 ASYNCAPI: Final = Path("docs/contracts/asyncapi.json")
 DIGESTS: Final = Path("docs/contracts/golden.sha256")
 GOLDEN: Final = Path("tests/domain/golden")
@@ -33,18 +34,23 @@ class Publication:
     """The contracts of this release beside those published under `root`."""
 
     def __init__(
-        self, streams: Mapping[str, str], root: Path = ROOT, events: Mapping[str, type[Event]] = EVENTS
+        self,
+        streams: Mapping[str, str],
+        states: Sequence[Shape],
+        root: Path = ROOT,
+        events: Mapping[str, type[Event]] = EVENTS,
     ) -> None:
         self._root = root
         self._events = events
         self._current = {type: it.class_version for type, it in events.items()}
         self._kept = former(root / FORMER)
         self.published = {key_of(it): it for it in _documents(root / EVENTS_FOLDER)}
+        self._published_states = {key_of(it): it for it in _documents(root / STATES_FOLDER)}
         # What gets a successor just now is kept from here on: no class tells of it any more.
         succeeded = {
             it: schema for it, schema in self.published.items() if it[1] < self._current.get(it[0], 0)
         }
-        self._contracts = Contracts(streams, "main", events=events, before=succeeded | self._kept)
+        self._contracts = Contracts(streams, states, "main", events=events, before=succeeded | self._kept)
 
     def breaches(self) -> Iterator[Breach]:
         """Every rule that this release breaks for who goes by what is published."""
@@ -57,6 +63,7 @@ class Publication:
         for type, current in self._current.items():
             if type not in latest and any((type, it) not in self._kept for it in range(1, current)):
                 yield Breach(type, current, rules.VERSION_SKIPPED)
+        yield from self._of_states()
         yield from self._of_golden_files()
 
     def _of_versions(self, type: str, latest: int) -> Iterator[Breach]:
@@ -77,6 +84,16 @@ class Publication:
             if not hasattr(self._events[type], f"upcast_v{version}_v{version + 1}"):
                 yield Breach(type, version + 1, rules.UPCASTER_MISSING)
 
+    def _of_states(self) -> Iterator[Breach]:
+        """The states of views, each against the newest version that is published."""
+        latest = dict(sorted(self._published_states))
+        for schema in self._contracts.states:
+            type, version = key_of(schema)
+            if version < latest.get(type, 0):
+                yield Breach(type, version, rules.VERSION_REUSED)
+            elif version == latest.get(type):
+                yield from breaches_of_state(self._published_states[type, version], schema)
+
     def _of_golden_files(self) -> Iterator[Breach]:
         """Golden files of published versions are as they were; `tests/domain` has one for every version."""
         for name, digest in self._digests().items():
@@ -96,6 +113,7 @@ class Publication:
         present = {it: schema for it, schema in schemas.items() if it[1] == self._current[it[0]]}
         files = {EVENTS_FOLDER / file_of(it): _written(schema) for it, schema in schemas.items()}
         files |= {FORMER / file_of(it): _written(schemas[it]) for it in schemas.keys() - present.keys()}
+        files |= {STATES_FOLDER / file_of(key_of(it)): _written(it) for it in self._contracts.states}
         files[ASYNCAPI] = _written(self._contracts.asyncapi)
         files[TYPED] = typed_events(present.values())
         golden = sorted((self._root / GOLDEN).glob("*.json"))

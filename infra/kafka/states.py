@@ -26,6 +26,8 @@ class State(NamedTuple):
     id: UUID
     version: int
     position: int
+    schema: str
+    """The name of the schema of its documents."""
     document: bytes | None
 
 
@@ -57,6 +59,7 @@ class StateOutlet:
                 ("content-type", b"application/json"),
                 ("lethe_version", b"%d" % it.version),
                 ("lethe_position", b"%d" % it.position),
+                ("lethe_dataschema", it.schema.encode()),
             ]
             partition = TopicPartition(topic, partition_of(key, self._partitions[topic]))
             waiting[partition].append(body(key, it.document, headers))

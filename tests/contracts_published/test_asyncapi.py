@@ -11,12 +11,13 @@ from infra.http.feed import FeedQuery
 from infra.kafka.checkpoints import checkpoint_topic
 from infra.kafka.record import STREAMS, state_topic, to_record, topics
 from infra.kafka.replay import replay_topic
+from infra.stateforms import SCHEMAS, STATES
 from infra.webhooks.sending import MEDIA_TYPE
 from infra.webhooks.signing import signed
 from tests.contracts_published.said import stored
 from tests.domain.test_golden import NAMES
 
-CONTRACTS = Contracts(STREAMS, "north")
+CONTRACTS = Contracts(STREAMS, list(SCHEMAS.values()), "north")
 # As JSON has it, so that nothing is in it that JSON has no word for.
 DOCUMENT: dict[str, Any] = json.loads(json.dumps(CONTRACTS.asyncapi))
 VECTORS = Path(__file__).parents[1] / "vectors"
@@ -51,12 +52,12 @@ def test_every_reference_in_it_points_to_something() -> None:
 
 def test_it_names_the_topics_of_the_system_that_serves_it() -> None:
     addresses = {
-        it["address"].format(name="late", view="tickets")
+        it["address"].format(name="late")
         for it in DOCUMENT["channels"].values()
         if it.get("servers") == [{"$ref": "#/servers/kafka"}]
     }
-    own = {checkpoint_topic("north"), replay_topic("north", "late"), state_topic("north", "tickets")}
-    assert addresses == own | set(topics("north"))
+    states = {state_topic("north", it) for it in STATES}
+    assert addresses == states | {checkpoint_topic("north"), replay_topic("north", "late"), *topics("north")}
 
 
 def test_an_event_is_announced_in_the_topic_that_it_goes_to() -> None:

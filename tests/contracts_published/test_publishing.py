@@ -13,9 +13,21 @@ from infra.contracts import __main__ as program
 from infra.contracts import compatibility as rules
 from infra.contracts.compatibility import Rule
 from infra.contracts.contracts import FORMER
-from infra.contracts.publishing import DIGESTS, EVENTS_FOLDER, GOLDEN, ROOT, TYPED, Publication
+from infra.contracts.publishing import (
+    ASYNCAPI,
+    DIGESTS,
+    EVENTS_FOLDER,
+    GOLDEN,
+    ROOT,
+    STATES_FOLDER,
+    TYPED,
+    Publication,
+)
 from infra.contracts.publishing import FORMER as FORMER_FOLDER
+from infra.contracts.states import schema_of_state
 from infra.kafka.record import STREAMS as REAL_STREAMS
+from infra.stateforms import SCHEMAS
+from projections.directory import MemberRow
 from tests.contracts_published.changes import STREAMS, noted, public
 
 PUBLISHING = {
@@ -31,8 +43,20 @@ PUBLISHING = {
 NAME = "lead.noted.v1.json"
 
 
+def state(version: int = 1, **members: Any) -> Any:
+    """The schema of a view's states, members added, or taken away where None stands for one."""
+    schema = schema_of_state("noted", MemberRow, "member", version)
+    properties = {name: it for name, it in (schema["properties"] | members).items() if it is not None}
+    return schema | {"properties": properties, "required": list(properties)}
+
+
+def broken_by(root: Path, *states: Any) -> list[tuple[Rule, int]]:
+    found = Publication(STREAMS, states, root, {"lead.noted": noted()})
+    return [(it.rule, it.version) for it in found.breaches()]
+
+
 def publication(root: Path, *events: type[Event]) -> Publication:
-    return Publication(STREAMS, root, {it.TOPIC: it for it in events})
+    return Publication(STREAMS, [state()], root, {it.TOPIC: it for it in events})
 
 
 def broken(root: Path, *events: type[Event]) -> list[tuple[Rule, int]]:
@@ -129,6 +153,22 @@ def test_an_event_that_was_never_released_may_change_once_its_schema_is_deleted(
     assert publication(root, changed).stale() == {}
 
 
+def test_a_state_keeps_its_form_within_a_version_of_its_view(root: Path) -> None:
+    text = {"type": "string"}
+    assert broken_by(root, state()) == []
+    assert broken_by(root, state(team=None)) == [(rules.FIELD_REMOVED, 1)]
+    assert broken_by(root, state(floor=text)) == [(rules.REQUIRED_ADDED, 1)]
+    assert broken_by(root, state(team=text)) == [(rules.TYPE_CHANGED, 1)]
+    assert broken_by(root, state(2, team=None, floor=text, office=text)) == []
+
+
+def test_a_version_of_a_state_is_not_given_twice_and_stays_published(root: Path) -> None:
+    later = Publication(STREAMS, [state(2)], root, {"lead.noted": noted()})
+    assert {STATES_FOLDER / "state.noted.v2.json", ASYNCAPI} == set(later.publish())
+    assert (root / STATES_FOLDER / "state.noted.v1.json").exists()
+    assert broken_by(root, state()) == [(rules.VERSION_REUSED, 1)]
+
+
 def test_a_broken_rule_is_named_and_nothing_is_written(
     root: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -156,7 +196,7 @@ def test_typed_events_that_were_edited_by_hand_are_found(root: Path) -> None:
 
 
 def test_this_release_keeps_what_was_published_and_has_published_all_of_it() -> None:
-    assert program.check(Publication(REAL_STREAMS)) == []
+    assert program.check(Publication(REAL_STREAMS, list(SCHEMAS.values()))) == []
 
 
 def test_a_real_event_that_changes_stops_the_check(
@@ -166,7 +206,9 @@ def test_a_real_event_that_changes_stops_the_check(
         shutil.copytree(ROOT / folder, tmp_path / folder)
     won = noted({"value": None}, topic="lead.won", name="LeadWon")
     monkeypatch.setattr(
-        program, "Publication", lambda streams: Publication(streams, tmp_path, {**EVENTS, "lead.won": won})
+        program,
+        "Publication",
+        lambda streams, states: Publication(streams, states, tmp_path, {**EVENTS, "lead.won": won}),
     )
     assert program.main(["check"]) == 1
     assert "lead.won v1: field-removed: " in capsys.readouterr().out

@@ -19,7 +19,7 @@ from services.ports import ENVELOPE_MAY_LACK
 from tests.contracts_published.said import MAPPER, stored
 from tests.domain.test_golden import NAMES, golden
 
-SCHEMAS = Contracts(STREAMS, "main").schemas
+SCHEMAS = Contracts(STREAMS, [], "main").schemas
 BY_URN = {it["$id"]: it for it in SCHEMAS.values()}
 FORMATS = FormatChecker(["uuid", "date"])
 

@@ -9,6 +9,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+from jsonschema import Draft202012Validator
 from kafka import KafkaConsumer, TopicPartition
 from uuid_utils.compat import uuid7
 
@@ -20,6 +21,7 @@ from infra.postgres.keyring import PostgresKeyRing
 from infra.postgres.staterows import PostgresStateRows
 from infra.projector import Projector, following_log
 from infra.statefeed import StateFeed
+from infra.stateforms import SCHEMAS
 from infra.subjects import Subjects
 from services.restrictions import Restrictions
 from tests.projections.worlds import World, at, postgres_world
@@ -56,12 +58,23 @@ async def feeding(world: World, url: str, broker: LocalBroker, namespace: str) -
         await running
 
 
-async def states(broker: LocalBroker, namespace: str, view: str, until: int) -> States:
-    """The newest state of each record, once the topic shows this position."""
-    return await asyncio.to_thread(_states, broker.address, state_topic(namespace, view), until)
+async def states(world: World, broker: LocalBroker, namespace: str, view: str, until: int) -> States:
+    """The newest state of each record, once all up to this position is published."""
+    await fed(world, until)
+    return await asyncio.to_thread(_states, broker.address, namespace, view)
 
 
-def _states(address: str, topic: str, until: int) -> States:
+async def fed(world: World, until: int) -> None:
+    """Wait until the feed has written down that it came so far."""
+    assert world.pool is not None
+    query = "SELECT FROM log.state_feeds WHERE position >= %s"
+    async with asyncio.timeout(60), world.pool.connection() as connection:
+        while await (await connection.execute(query, [until])).fetchone() is None:  # noqa: ASYNC110 - its own
+            await asyncio.sleep(0.05)
+
+
+def _states(address: str, namespace: str, view: str) -> States:
+    topic = state_topic(namespace, view)
     consumer = KafkaConsumer(
         bootstrap_servers=address,
         enable_auto_commit=False,
@@ -69,18 +82,18 @@ def _states(address: str, topic: str, until: int) -> States:
         metrics_enabled=False,
     )
     try:
+        partitions = [TopicPartition(topic, it) for it in consumer.partitions_for_topic(topic)]
+        consumer.assign(partitions)
+        ends = consumer.end_offsets(partitions)
         deadline = time.monotonic() + 60
-        while not (partitions := consumer.partitions_for_topic(topic)):
-            assert time.monotonic() < deadline, "no such topic"
-        consumer.assign([TopicPartition(topic, it) for it in partitions])
         found: States = {}
-        reached = 0
-        while reached < until:
-            assert time.monotonic() < deadline, f"position {until} never came, only {reached}"
+        while any(consumer.position(it) < end for it, end in ends.items()):
+            assert time.monotonic() < deadline, f"not all of {topic} came"
             for records in consumer.poll(timeout_ms=200).values():
                 for it in records:
-                    found[UUID(it.key.decode())] = None if it.value is None else json.loads(it.value)
-                    reached = max(reached, *(int(v) for k, v in it.headers if k == "lethe_position"))
+                    found[UUID(it.key.decode())] = state = None if it.value is None else json.loads(it.value)
+                    assert dict(it.headers)["lethe_dataschema"].decode() == SCHEMAS[view]["$id"]
+                    assert state is None or Draft202012Validator(SCHEMAS[view]).is_valid(state)
         return found
     finally:
         consumer.close()
@@ -110,7 +123,7 @@ async def test_states_follow_the_views_and_an_erased_persons_become_tombstones(
     other, _ = await customer(world, "Tom")
     await world.settle()
     async with feeding(world, database_url, broker, namespace):
-        first = await states(broker, namespace, "customers", 2)
+        first = await states(world, broker, namespace, "customers", 2)
         maya = first[id]
         assert maya is not None
         assert maya["name"] == {"category": "identity", "position": 1, "field": "name"}
@@ -122,7 +135,7 @@ async def test_states_follow_the_views_and_an_erased_persons_become_tombstones(
         await world.erase(subject_id)
         marker, _ = await customer(world, "Ida")
         [last] = [it.id for it in await world.reader.events_of(marker)]
-        after = await states(broker, namespace, "customers", last)
+        after = await states(world, broker, namespace, "customers", last)
     assert after[id] is None
     assert {key for key, state in after.items() if state is not None} == {other, marker}
 
@@ -137,13 +150,13 @@ async def test_a_restriction_is_shown_in_the_persons_states(
     subjects = Subjects(world.ring, world.views.timeline, world.views.directory)
     restrictions = Restrictions(world.application, marks=world.ring, ring=world.ring, subjects=subjects)
     async with feeding(world, database_url, broker, namespace):
-        await states(broker, namespace, "customers", 1)
+        await states(world, broker, namespace, "customers", 1)
         await restrictions.impose(
             subject_id=subject_id, cause=RestrictionCause.ACCURACY_CONTESTED, context=at()
         )
         marker, _ = await customer(world, "Ida")
         [last] = [it.id for it in await world.reader.events_of(marker)]
-        found = await states(broker, namespace, "customers", last)
+        found = await states(world, broker, namespace, "customers", last)
     assert [found[it]["restricted"] for it in (id, marker)] == [True, False]  # type: ignore[index]
 
 
@@ -154,17 +167,17 @@ async def test_one_that_died_before_it_could_write_down_how_far_it_was_ends_alik
     ids = [(await customer(world, f"Customer {it}"))[0] for it in range(5)]
     await world.settle()
     async with feeding(world, database_url, broker, namespace):
-        await states(broker, namespace, "customers", 5)
+        await states(world, broker, namespace, "customers", 5)
         for it in ids:
             await world.customers.segment(id=it, segment="gold", context=at())
-        await states(broker, namespace, "customers", 10)
+        await states(world, broker, namespace, "customers", 10)
     assert world.pool is not None
     async with world.pool.connection() as connection:
         await connection.execute("UPDATE log.state_feeds SET position = 5")
     async with feeding(world, database_url, broker, namespace):
         marker, _ = await customer(world, "Ida")
         [last] = [it.id for it in await world.reader.events_of(marker)]
-        found = await states(broker, namespace, "customers", last)
+        found = await states(world, broker, namespace, "customers", last)
     assert all(found[it]["segment"] == "gold" for it in ids)  # type: ignore[index]
     assert len(found) == 6
 
@@ -176,19 +189,10 @@ async def test_a_feed_that_begins_before_the_views_have_caught_up_misses_nothing
     async with postgres_world(database_url, projecting=False) as world:
         ids = {(await customer(world, f"Customer {it}"))[0] for it in range(3)}
         async with feeding(world, database_url, broker, namespace):
-            await checkpoint_of(world)
+            await fed(world, 0)
             async with following(world):
-                found = await states(broker, namespace, "customers", 3)
+                found = await states(world, broker, namespace, "customers", 3)
     assert found.keys() == ids
-
-
-async def checkpoint_of(world: World) -> None:
-    """Wait until the feed has written down where it goes on: all that there was is published."""
-    assert world.pool is not None
-    query = "SELECT FROM log.state_feeds"
-    async with asyncio.timeout(60), world.pool.connection() as connection:
-        while await (await connection.execute(query)).fetchone() is None:  # noqa: ASYNC110 - the feed's own
-            await asyncio.sleep(0.05)
 
 
 @asynccontextmanager
