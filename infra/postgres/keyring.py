@@ -113,6 +113,8 @@ class PostgresKeyRing:
             arrays.byteas([offer and bytes.fromhex(offer[0].fingerprint) for offer in offers]),
             arrays.byteas([offer and offer[1] for offer in offers]),
         )
+        if rows and rows[0][1] is None:  # every offer was taken
+            return rows[0][0], {name: offer[0] for name, offer in zip(names, offers, strict=True) if offer}
         offered = dict(zip(names, offers, strict=True))
         keys: dict[KeyName, DataKey | Erased] = {}
         closed: list[_Closed] = []

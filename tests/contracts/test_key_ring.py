@@ -1,5 +1,6 @@
 """What holds for every key ring: the one in PostgreSQL and its twin in memory."""
 
+import asyncio
 from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Protocol
@@ -342,6 +343,36 @@ async def mark(url: str) -> int:
         row = await (await connection.execute("SELECT keys.mark()")).fetchone()
     assert row is not None
     return int(row[0])
+
+
+@pytest.mark.parametrize("url", ["postgres"], indirect=True)
+@pytest.mark.parametrize("known", [False, True])
+async def test_erasing_waits_for_whoever_is_sealing(case: Case, url: str, known: bool) -> None:
+    """Also for a subject that nobody knew before: its row is locked by being new."""
+    name, *others = [*names(Category.IDENTITY), *names(*PAIR)]
+    if known:
+        await case.provide(name)
+    async with case.transaction() as within:
+        provided = (await case.ring.provide([name, *others], within=within))[name]
+        erasing = asyncio.create_task(case.ring.shred(name[0]))
+        restricting = asyncio.create_task(case.ring.restrict(others[0][0], True, position=1))
+        while await waiting(url) < 2:
+            assert not any(it.done() for it in (erasing, restricting))
+            await asyncio.sleep(0.01)
+    await restricting
+    assert (await erasing).fingerprints == {Category.IDENTITY: print_of(provided)}
+    assert isinstance((await case.provide(name))[name], Erased)
+
+
+async def waiting(url: str) -> int:
+    """How many of the database's sessions wait for a lock."""
+    async with await psycopg.AsyncConnection.connect(url) as connection:
+        found = await connection.execute(
+            "SELECT count(*) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        )
+        [number] = await found.fetchone() or [0]
+    return int(number)
 
 
 @pytest.mark.parametrize("url", ["postgres"], indirect=True)
