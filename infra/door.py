@@ -15,6 +15,7 @@ from infra.history.replay import Replays
 from infra.http.dependencies import Dependencies
 from infra.http.shelf import Shelf
 from infra.kafka.record import STREAMS
+from infra.metrics import metrics
 from infra.postgres.reports import PostgresReports
 from infra.search import NameIndex
 from infra.stateforms import SCHEMAS
@@ -76,7 +77,7 @@ async def door_of(system: System, stop: asyncio.Event) -> AsyncIterator[Dependen
             bundles=bundling_of(system),
             ready=partial(status.checks, system),
             warnings=partial(status.warnings, system),
-            metrics=partial(status.metrics, system),
+            metrics=partial(metrics, system),
             ledger_fault=lambda: system.guard.fault,
             certificates=system.certificates,
             accesses=system.accesses,

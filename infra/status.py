@@ -1,11 +1,10 @@
-"""How the system is doing: for `lethe status`, for Prometheus, and for those who ask whether it is ready."""
+"""How the system is doing: for `lethe status`, for `/metrics`, and for those who ask whether it is ready."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict
-from datetime import datetime
 from typing import Any, LiteralString
+from uuid import UUID
 
-from prometheus_client import CollectorRegistry, Gauge, generate_latest
 from pydantic import BaseModel, Field
 
 from infra.audit.figures import TreeFigures
@@ -22,7 +21,7 @@ from infra.postgres.views.tables import VIEWS
 from infra.projector import KAFKA, LOG
 from infra.scheduling import JobState
 from infra.scheduling import states as job_states
-from infra.webhooks.figures import measure as measure_webhooks
+from infra.webhooks.endpoints import EndpointState
 from services.ports import KeyLost, Unavailable
 
 VIEWS_BEHIND_POSITIONS_MAX = 100_000
@@ -54,6 +53,15 @@ class Relayed(Follower):
     fault: str | None = Field(description="Why nothing is published there; a person has to decide.")
 
 
+class WebhookFigures(BaseModel):
+    """A webhook, by id: never by its address."""
+
+    id: UUID
+    state: EndpointState
+    lag: int = Field(description="How far behind the end of the log: in positions.")
+    blocked: int = Field(description="Records whose events wait.")
+
+
 class PoolUse(BaseModel):
     """Connections to PostgreSQL of this process."""
 
@@ -69,6 +77,7 @@ class Status(BaseModel):
     position: int = Field(description="The log's last position.")
     fence_wait_seconds: float = Field(description="How long readers wait for slower transactions.")
     relay: list[Relayed] = Field(description="One for each Kafka cluster and topics published to.")
+    webhooks: list[WebhookFigures] = Field(description="Those that are not removed.")
     views: list[Follower]
     views_follow: str = Field(description="What views are fed from: log or kafka.")
     views_standing: dict[str, Standing] = Field(
@@ -102,6 +111,12 @@ async def status(system: System) -> Status:
             Relayed(fault=fault, **_follower(position, place, reached).model_dump())
             for place, reached, fault in relayed
         ],
+        webhooks=[
+            WebhookFigures(
+                id=it.endpoint.id, state=it.endpoint.state, lag=it.lag, blocked=it.progress.blocked
+            )
+            for it in await system.webhook_desk.all()
+        ],
         views=[_follower(position, *it) for it in tracked],
         views_follow=source,
         views_standing=dict(await _standings(system)),
@@ -113,90 +128,6 @@ async def status(system: System) -> Status:
         privacy_requests=asdict(await system.views.privacy.figures(at=system.clock.now())),
         jobs=await job_states(system.pool),
     )
-
-
-async def metrics(system: System) -> bytes:
-    """The same in Prometheus' text format. Raises `Unavailable`."""
-    found = await status(system)
-    registry = CollectorRegistry()
-    plain = {
-        "lethe_log_position": ("The log's last position.", found.position),
-        "lethe_fence_wait_seconds": (
-            "How long readers wait for slower transactions.",
-            found.fence_wait_seconds,
-        ),
-        "lethe_pool_connections": ("Connections to PostgreSQL.", found.pool.size),
-        "lethe_pool_idle_connections": ("Connections that nobody uses.", found.pool.idle),
-        "lethe_pool_waiting_requests": ("Requests that wait for a connection.", found.pool.waiting),
-    }
-    for name, (text, value) in plain.items():
-        Gauge(name, text, registry=registry).set(value)
-    for what, followers in (("relay", found.relay), ("view", found.views)):
-        position = Gauge(f"lethe_{what}_position", f"How far the {what} has come.", [what], registry=registry)
-        lag = Gauge(
-            f"lethe_{what}_lag_positions", f"How far behind the log the {what} is.", [what], registry=registry
-        )
-        for follower in followers:
-            position.labels(follower.name).set(follower.position)
-            lag.labels(follower.name).set(follower.lag)
-    _views(registry, found)
-    relay_fault = Gauge(
-        "lethe_relay_fault", "1 where nothing is published: /readyz says why.", ["relay"], registry=registry
-    )
-    for relayed in found.relay:
-        relay_fault.labels(relayed.name).set(relayed.fault is not None)
-    records = Gauge("lethe_records", "Records, as the views have them.", ["kind"], registry=registry)
-    for kind, number in found.records.items():
-        records.labels(kind).set(number)
-    keys = Gauge("lethe_keys", "Data keys.", ["category", "state"], registry=registry)
-    for category, states in found.keys.items():
-        for state, number in states.items():
-            keys.labels(category, state).set(number)
-    _trees(registry, found.trees, system.clock.now())
-    unusual = Gauge("lethe_unusual_accesses", "Found in the last 24 hours.", ["measure"], registry=registry)
-    for measure, number in (await system.watch.lately(system.clock.now())).items():
-        unusual.labels(measure).set(number)
-    Gauge("lethe_accesses_waiting", "Accesses noted and not yet stored.", registry=registry).set(
-        system.accesses.waiting
-    )
-    requests = Gauge("lethe_privacy_requests", "Unanswered requests of people.", ["state"], registry=registry)
-    for state, number in found.privacy_requests.items():
-        requests.labels(state).set(number)
-    failed = Gauge("lethe_job_failed", "1 where the job's last run failed.", ["job"], registry=registry)
-    age = Gauge("lethe_job_success_age_seconds", "Since the job last succeeded.", ["job"], registry=registry)
-    now = system.clock.now()
-    for job in found.jobs:
-        failed.labels(job.name).set(job.state == "failed")
-        if job.succeeded_at is not None:
-            age.labels(job.name).set((now - job.succeeded_at).total_seconds())
-    await measure_webhooks(registry, system.webhook_desk)
-    return generate_latest(registry)
-
-
-def _views(registry: CollectorRegistry, found: Status) -> None:
-    parked = Gauge("lethe_dead_letters", "Records that a view waits with.", ["view"], registry=registry)
-    for view, number in (dict.fromkeys(VIEWS, 0) | found.dead_letters).items():
-        parked.labels(view).set(number)
-    standing = Gauge("lethe_view_live", "0: it is to be built anew.", ["view"], registry=registry)
-    for view, it in found.views_standing.items():
-        standing.labels(view).set(it is Standing.LIVE)
-
-
-def _trees(registry: CollectorRegistry, trees: Sequence[TreeFigures], now: datetime) -> None:
-    size = Gauge("lethe_tree_size", "Leaves in the audit tree.", ["tree"], registry=registry)
-    lag = Gauge("lethe_tree_lag_positions", "How far behind its log it is.", ["tree"], registry=registry)
-    fault = Gauge(
-        "lethe_tree_fault", "1 where a tree is not signed: /readyz says why.", ["tree"], registry=registry
-    )
-    signed = Gauge("lethe_checkpoint_size", "Leaves that are signed.", ["tree"], registry=registry)
-    age = Gauge("lethe_checkpoint_age_seconds", "Since the last was signed.", ["tree"], registry=registry)
-    for it in trees:
-        size.labels(it.log).set(it.size)
-        lag.labels(it.log).set(it.lag)
-        fault.labels(it.log).set(it.fault is not None)
-        signed.labels(it.log).set(it.signed_size)
-        if it.signed_at is not None:
-            age.labels(it.log).set((now - it.signed_at).total_seconds())
 
 
 async def checks(system: System) -> Mapping[str, str | None]:

@@ -12,6 +12,7 @@ from infra.cli.command import Answer, Call, command, lethe
 from infra.postgres.views.standing import Standing
 from infra.status import Status
 from infra.status import status as look
+from infra.webhooks.endpoints import EndpointState
 
 tokens = typer.Typer(help="Access tokens of the HTTP API.")
 lethe.add_typer(tokens, name="token")
@@ -19,7 +20,7 @@ lethe.add_typer(tokens, name="token")
 
 @command("status")
 async def status(call: Call) -> Answer:
-    """How far the log, the relay and the views are; keys by state; the pool."""
+    """How far the log, the relay, webhooks and the views are; keys by state; the pool."""
     async with open_system(call.settings, migrated=False) as system:
         found = await look(system)
     return Answer(found, _in_words(found))
@@ -56,6 +57,11 @@ def _in_words(found: Status) -> str:
             f"  relay to {it.name}: {it.position} ({it.lag} behind)"
             + (f", AT FAULT: {it.fault}" if it.fault else "")
             for it in found.relay
+        ),
+        *(
+            f"  webhook {it.id}: {it.lag} behind, {it.blocked} blocked"
+            + (", PARKED" if it.state is EndpointState.PARKED else "")
+            for it in found.webhooks
         ),
         *(
             f"  tree of {it.log}: {it.size} leaves ({it.lag} behind), {it.signed_size} of them signed"

@@ -8,13 +8,15 @@ from uuid import UUID
 import pytest
 
 from domain.webhook.aggregate import WebhookUrlUnfit
-from infra.cli import webhooks
+from domain.webhook.events import ParkCause
+from infra.cli import upkeep, webhooks
 from infra.cli.command import Call
 from infra.settings import load
 from services.ports import RecordNotFound
 from services.webhooks import PlaceNotAllowed
 from tests.cli.test_command_line import document, lethe
 from tests.e2e.importing import system_on
+from tests.eventlogs import context
 
 URL = "https://hooks.example.com/lethe"
 
@@ -38,7 +40,13 @@ async def test_a_webhook_is_registered_shown_rotated_replayed_and_removed(
     assert replayed["version"] == 3
     assert (await webhooks.resume(call, id=id)).document == replayed, "it was not parked: nothing changes"
     assert f"{id}  active  3 behind, 0 blocked  {URL}" in (await webhooks.list_webhooks(call)).words
+    assert f"webhook {id}: 3 behind, 0 blocked\n" in (await upkeep.status(call)).words
+    async with system_on(database_url, tmp_path) as system:
+        await system.webhooks.park(id=id, cause=ParkCause.GONE, context=context())
+    status = await upkeep.status(call)
+    assert f"webhook {id}: 4 behind, 0 blocked, PARKED\n" in status.words
     await webhooks.remove(call, id=id)
+    assert "webhook " not in (await upkeep.status(call)).words
     assert (await webhooks.list_webhooks(call)).words == "There is none."
     with pytest.raises(RecordNotFound):
         await webhooks.show(call, id=id)

@@ -21,9 +21,10 @@ from infra.kafka.publisher import ForeignStream, Publisher, read_tails
 from infra.kafka.record import topics
 from infra.kafka.relay import Relay
 from infra.kafka.topics import ensure_topics
+from infra.metrics import metrics
 from infra.postgres.relay_lease import PostgresRelayLease
 from infra.settings import load
-from infra.status import metrics, status, warnings
+from infra.status import status, warnings
 from tests.streams import ListedLog, assert_whole, published, stored, stored_events
 
 pytestmark = pytest.mark.broker

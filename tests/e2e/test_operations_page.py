@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from infra import status
+from infra.metrics import metrics
 from infra.settings import PREFIX, Settings
 from tests.e2e.importing import system_on
 
@@ -21,7 +21,7 @@ def test_the_page_lists_every_setting_with_its_default() -> None:
 
 async def test_the_page_names_only_metrics_that_there_are(database_url: str, tmp_path: Path) -> None:
     async with system_on(database_url, tmp_path) as system:
-        shown = (await status.metrics(system)).decode()
+        shown = (await metrics(system)).decode()
     named = set(re.findall(r"`(lethe_[a-z_]+)(?:\{[a-z,]+\})?`", PAGE))
     assert len(named) > 5
     assert {it for it in named if f"# HELP {it} " not in shown} == set()
