@@ -6,6 +6,8 @@ from typing import NotRequired, Protocol, TypedDict, TypeVar, cast
 from uuid import UUID
 from weakref import WeakValueDictionary
 
+from pydantic import ValidationError
+
 from domain.model import Aggregate, DomainError, Event, happening_at
 from services.ports import (
     AggregateSnapshots,
@@ -17,6 +19,7 @@ from services.ports import (
     RecordNotFound,
     Refused,
     StaleVersion,
+    Unavailable,
     VersionConflict,
 )
 from services.remembered import Remembered, replayed
@@ -66,6 +69,27 @@ class Application:
         with happening_at(context.occurred_at):
             aggregate = factory()
         return await self._store(_commit(aggregate, context))
+
+    async def create_all(
+        self, creations: Sequence[tuple[Callable[[], Aggregate], CommandContext]]
+    ) -> Sequence[Outcome | DomainError | ValidationError | Unavailable]:
+        """What `create` answers or raises for each, in their order: each is stored or fails by itself.
+
+        For commands that name no purpose. Raises `Unavailable` only where none of them was looked at.
+        """
+        answers: list[Outcome | DomainError | ValidationError | Unavailable | None] = []
+        commits: list[Commit] = []
+        for factory, context in creations:
+            if context.purpose is not None:
+                raise ValueError("a command that names a purpose is held to it by itself")
+            try:
+                with happening_at(context.occurred_at):
+                    commits.append(_commit(factory(), context))
+                answers.append(None)
+            except (DomainError, ValidationError) as refusal:
+                answers.append(refusal)
+        stored = iter(await self.store.append_all(commits))
+        return [next(stored) if it is None else it for it in answers]
 
     async def change(
         self,

@@ -189,6 +189,13 @@ class EventStore(Protocol):
         """
         ...
 
+    async def append_all(self, commits: Sequence[Commit]) -> Sequence[Outcome | Refused | Unavailable]:
+        """What `append` answers or raises for each, in their order: each is stored or fails by itself.
+
+        Raises `Unavailable` only where none of them was looked at.
+        """
+        ...
+
     async def outcome_of(self, context: CommandContext) -> Outcome | None:
         """The first answer to this command id, if there was one. Raises `CommandReused`."""
         ...

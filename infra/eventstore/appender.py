@@ -12,7 +12,7 @@ from psycopg_pool import PoolTimeout
 
 from infra.eventstore.committing import Answer, GroupTransaction, Pool
 from infra.eventstore.mapper import EventMapper
-from services.ports import Clock, Commit, KeyRing, Outcome, Unavailable
+from services.ports import Clock, Commit, KeyRing, Outcome, Refused, Unavailable
 
 GROUP_MAX = 500
 QUEUE_MAX = 10_000
@@ -79,16 +79,30 @@ class Appender:
 
     async def append(self, commit: Commit) -> Outcome:
         """Answer once the commit is durable. Raises as `services.ports.EventStore.append`."""
+        [answer] = self._queued([commit])
+        return await answer
+
+    async def append_all(self, commits: Sequence[Commit]) -> list[Outcome | Refused | Unavailable]:
+        """As `services.ports.EventStore.append_all`. Without a task for each of them."""
+        answers = self._queued(commits)
+        try:
+            return [await _answered(it) for it in answers]
+        finally:
+            for it in answers:
+                it.cancel()  # where the caller has gone away
+
+    def _queued(self, commits: Sequence[Commit]) -> "list[asyncio.Future[Outcome]]":
         if self._closing:
             raise Unavailable("the log is closing")
         if len(self._queue) >= self._queue_max:
             raise Unavailable("too many commands are waiting")
+        loop = asyncio.get_running_loop()
         if not self._tasks:
-            self._tasks = [asyncio.create_task(self._run(), name="appender") for _ in range(self._lanes)]
-        pending = _Pending(commit, asyncio.get_running_loop().create_future())
-        self._queue.append(pending)
+            self._tasks = [loop.create_task(self._run(), name="appender") for _ in range(self._lanes)]
+        pending = [_Pending(it, loop.create_future()) for it in commits]
+        self._queue.extend(pending)
         self._work.set()
-        return await pending.answer
+        return [it.answer for it in pending]
 
     async def close(self) -> None:
         """Store what is queued, and take no more."""
@@ -171,6 +185,13 @@ class Appender:
         else:
             self._stored()
             _settle(compatible, answers)
+
+
+async def _answered(answer: "asyncio.Future[Outcome]") -> Outcome | Refused | Unavailable:
+    try:
+        return await answer
+    except (Refused, Unavailable) as refusal:
+        return refusal
 
 
 def _settle(group: Sequence[_Pending], answers: Sequence[Answer | None]) -> None:

@@ -1,5 +1,6 @@
 """The event log as the use cases see it, on PostgreSQL."""
 
+from collections.abc import Sequence
 from uuid import UUID
 
 from eventsourcing.persistence import StoredEvent
@@ -8,7 +9,7 @@ from infra.eventstore.appender import Appender
 from infra.eventstore.committing import Pool, first_answers
 from infra.eventstore.mapper import EventMapper
 from infra.outage import unavailable_on_outage
-from services.ports import CommandContext, Commit, History, Outcome, Refused
+from services.ports import CommandContext, Commit, History, Outcome, Refused, Unavailable
 
 LOAD = """
 SELECT originator_id, originator_version, topic, state, position
@@ -37,6 +38,9 @@ class PostgresEventStore:
 
     async def append(self, commit: Commit) -> Outcome:
         return await self._appender.append(commit)
+
+    async def append_all(self, commits: Sequence[Commit]) -> Sequence[Outcome | Refused | Unavailable]:
+        return await self._appender.append_all(commits)
 
     async def outcome_of(self, context: CommandContext) -> Outcome | None:
         with unavailable_on_outage():

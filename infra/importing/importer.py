@@ -127,15 +127,23 @@ class Importer:
                 for draft, context in new:
                     _note(run, draft, _rehearse(draft, context))
             else:
-                await asyncio.gather(*(self._store(run, *given) for given in new))
+                await self._store(run, new)
 
-    async def _store(self, run: _Run, draft: Draft, context: CommandContext) -> None:
-        try:
-            outcome = await _patiently(partial(self.application.create, draft.decide, context=context))
-        except (DomainError, ValidationError) as refusal:
-            _note(run, draft, refusal)
-        else:
-            _note(run, draft, outcome)
+    async def _store(self, run: _Run, new: Sequence[tuple[Draft, CommandContext]]) -> None:
+        waiting = new
+
+        async def store() -> None:
+            nonlocal waiting
+            answers = await self.application.create_all([(it.decide, context) for it, context in waiting])
+            answered = list(zip(waiting, answers, strict=True))
+            waiting = [given for given, answer in answered if isinstance(answer, Unavailable)]
+            for (draft, _), answer in answered:
+                if not isinstance(answer, Unavailable):
+                    _note(run, draft, answer)
+            if waiting:
+                raise Unavailable("the log could not take all of it just now")
+
+        await _patiently(store)
 
 
 def _context(run: _Run, draft: Draft) -> CommandContext:

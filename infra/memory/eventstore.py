@@ -24,6 +24,8 @@ from services.ports import (
     KeyRing,
     Outcome,
     Recorded,
+    Refused,
+    Unavailable,
     VersionConflict,
 )
 
@@ -81,6 +83,15 @@ class MemoryEventStore:
         async with self._grown:
             self._grown.notify_all()
         return outcome
+
+    async def append_all(self, commits: Sequence[Commit]) -> Sequence[Outcome | Refused | Unavailable]:
+        answers: list[Outcome | Refused | Unavailable] = []
+        for commit in commits:
+            try:
+                answers.append(await self.append(commit))
+            except Refused as refusal:
+                answers.append(refusal)
+        return answers
 
     def _store(self, stored: Sequence[StoredEvent], commit: Commit) -> Outcome:
         for it in stored:

@@ -149,6 +149,22 @@ async def test_of_two_commits_of_one_version_one_is_refused_and_its_neighbours_a
     assert len(await read_all(log)) == 6
 
 
+async def test_of_many_appended_at_once_each_is_answered_for_itself(log: Log) -> None:
+    ada, erased, neighbours = Person(), Person(), registrations(3)
+    await log.ring.shred(erased.subject_id)
+    first, rival = (ada.commit(ada.registered()) for _ in range(2))
+    told = erased.commit(erased.registered())
+    answers = await log.store.append_all([neighbours[0], first, neighbours[1], told, rival, neighbours[2]])
+    kinds = [Outcome, Outcome, Outcome, SubjectIsErased, VersionConflict, Outcome]
+    assert [type(it) for it in answers] == kinds
+    again, _ = await log.store.append_all([first, *registrations(1)])
+    assert again == await log.store.append(first)
+    assert isinstance(again, Outcome)
+    assert again.repeated
+    assert len(await read_all(log)) == 5
+    assert await log.store.append_all([]) == []
+
+
 async def test_one_command_sent_many_times_at_once_is_applied_once(log: Log) -> None:
     ada = Person()
     commit = ada.commit(ada.registered())

@@ -52,6 +52,9 @@ class MortalStore:
     async def load(self, originator_id: UUID, *, after: int = 0) -> History:
         return await self._store.load(originator_id, after=after)
 
+    async def append_all(self, commits: Sequence[Commit]) -> Sequence[Outcome]:
+        return [await self.append(it) for it in commits]
+
     async def outcome_of(self, context: CommandContext) -> Outcome | None:
         return await self._store.outcome_of(context)
 

@@ -1,7 +1,7 @@
 """The one way to change an aggregate: repeats, races and refusals."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -73,6 +73,9 @@ class Overtaken:
             self._times -= 1
             await self._rival()
         return await self._store.append(commit)
+
+    async def append_all(self, commits: Sequence[Commit]) -> Sequence[Outcome]:
+        return [await self.append(it) for it in commits]
 
     async def outcome_of(self, context: CommandContext) -> Outcome | None:
         return await self._store.outcome_of(context)

@@ -1,5 +1,6 @@
 """A won lead has a customer: once, under the lead's data subject, whatever happens in between."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -172,6 +173,9 @@ class Interrupted:
             if self.step == -1:
                 await self.happens()
         return await self._store.append(commit)
+
+    async def append_all(self, commits: Sequence[Commit]) -> Sequence[Outcome]:
+        return [await self.append(it) for it in commits]
 
     async def outcome_of(self, context: CommandContext) -> Outcome | None:
         return await self._store.outcome_of(context)

@@ -1,11 +1,15 @@
 """Long records are not read from the beginning each time, and are decided on as if they were."""
 
+from collections.abc import Sequence
 from uuid import UUID, uuid4
 
 import pytest
 
 from domain.lead.aggregate import Lead, LeadIsClosed
+from domain.model import Aggregate
 from domain.values import LossReason
+from infra.memory.eventstore import MemoryEventStore
+from infra.memory.snapshots import MemoryAggregateSnapshots
 from services.application import Application
 from services.ports import CommandContext, Commit, EventStore, History, Outcome
 from services.remembered import Remembered
@@ -29,8 +33,23 @@ class Counting:
     async def append(self, commit: Commit) -> Outcome:
         return await self._store.append(commit)
 
+    async def append_all(self, commits: Sequence[Commit]) -> Sequence[Outcome]:
+        return [await self.append(it) for it in commits]
+
     async def outcome_of(self, context: CommandContext) -> Outcome | None:
         return await self._store.outcome_of(context)
+
+
+class Noting(MemoryAggregateSnapshots):
+    """Snapshots that know of which versions they are."""
+
+    def __init__(self, store: MemoryEventStore) -> None:
+        super().__init__(store)
+        self.kept: list[int] = []
+
+    def keep(self, aggregate: Aggregate, last: bytes) -> None:
+        self.kept.append(aggregate.version)
+        super().keep(aggregate, last)
 
 
 async def a_long_lead(application: Application) -> UUID:
@@ -121,3 +140,41 @@ async def test_only_the_latest_are_kept() -> None:
     counting.read = 0
     await application.change(Lead, ids[0], lambda it: it.contact(), context=context())
     assert counting.read == LONG + 2
+
+
+async def test_another_process_starts_from_the_snapshot_of_the_first() -> None:
+    store = memory_log().store
+    snapshots = MemoryAggregateSnapshots(store)
+    first, other = (Application(store, SteppingClock(), snapshots=snapshots) for _ in range(2))
+    first._remembered = Remembered(snapshots, long_events=LONG, snapshot_events=LONG)
+    id = await a_long_lead(first)
+    await first.change(Lead, id, lambda it: it.contact(), context=context())
+    history = await snapshots.load(id)
+    assert history.snapshot is not None
+    assert history.snapshot.version == LONG + 1
+    assert len(history.events) == 2
+    await other.change(Lead, id, lambda it: it.lose(cause=LossReason.PRICE), context=context())
+    with pytest.raises(LeadIsClosed):
+        await first.change(Lead, id, lambda it: it.contact(), context=context())
+
+
+async def test_a_record_that_grows_while_it_is_remembered_has_a_snapshot_now_and_then() -> None:
+    store = memory_log().store
+    snapshots = Noting(store)
+    application = Application(store, SteppingClock())
+    application._remembered = Remembered(snapshots, long_events=LONG, snapshot_events=10)
+    id = await a_long_lead(application)
+    for number in range(25):
+        await application.change(
+            Lead, id, lambda it, owner=UUID(int=number): it.assign(owner_id=owner), context=context()
+        )
+    assert snapshots.kept == [LONG + 1, LONG + 11, LONG + 21]
+
+
+async def test_a_short_record_has_no_snapshot() -> None:
+    store = memory_log().store
+    snapshots = Noting(store)
+    application = Application(store, SteppingClock(), snapshots=snapshots)
+    id = await a_long_lead(application)
+    await application.change(Lead, id, lambda it: it.contact(), context=context())
+    assert snapshots.kept == []
