@@ -14,7 +14,8 @@ RUN pip install --quiet --no-index --find-links /wheels hatchling \
  && /opt/lethe/bin/pip install --quiet --no-index --find-links /wheels lethe
 
 FROM python:3.11-slim
-RUN useradd --system --uid 10001 --create-home --home-dir /var/lib/lethe lethe && chmod 700 /var/lib/lethe
+RUN useradd --system --uid 10001 --create-home --home-dir /var/lib/lethe lethe \
+ && install --directory --mode 700 --owner lethe /var/lib/lethe /backups
 COPY --from=build /opt/lethe /opt/lethe
 ENV PATH=/opt/lethe/bin:$PATH LETHE_DATA=/var/lib/lethe LETHE_HOST=0.0.0.0 PYTHONUNBUFFERED=1
 USER lethe

@@ -8,11 +8,16 @@ import pytest
 import yaml
 from compose_spec import PyCompose
 
-from infra.settings import Settings
+from infra.settings import Settings, load
 
 REPOSITORY = Path(__file__).parents[2]
 FILE = REPOSITORY / "docker-compose.yml"
 OURS = {"migrate", "api", "relay", "projector", "scheduler"}
+NOT_PASSED = {
+    *("data", "host", "port"),  # the image sets them
+    *("database_url", "admin_token", "vault_token"),  # secrets, in files
+    *("kek", "ledger", "checkpoints"),  # in the volume of the data; elsewhere needs a mount as well
+}
 
 
 @pytest.fixture(scope="module")
@@ -59,6 +64,29 @@ def test_only_settings_that_exist_are_set(compose: dict[str, Any]) -> None:
         assert {secret.upper() for secret in service["secrets"]} <= known
 
 
+def test_each_setting_is_passed_on_unless_it_is_known_why_not(compose: dict[str, Any]) -> None:
+    api, scheduler = (
+        compose["services"]["api"]["environment"],
+        compose["services"]["scheduler"]["environment"],
+    )
+    assert {f"LETHE_{it.upper()}" for it in Settings.model_fields if it not in NOT_PASSED} == {
+        *api,
+        *scheduler,
+    }
+    for name in OURS - {"api", "scheduler"}:
+        assert compose["services"][name]["environment"].items() <= api.items() & scheduler.items()
+
+
+def test_what_is_left_empty_is_as_if_not_set(
+    compose: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    passed = compose["services"]["relay"]["environment"]
+    assert "LETHE_STATE_TOPICS" in passed
+    for name, value in passed.items():
+        monkeypatch.setenv(name, value or "")
+    assert load(data=Path("/data")) == Settings(data=Path("/data"), kafka="kafka:9092")
+
+
 def test_every_volume_and_secret_that_is_used_is_declared(compose: dict[str, Any]) -> None:
     services = compose["services"].values()
     used = {volume.split(":")[0] for service in services for volume in service["volumes"]}
@@ -71,7 +99,7 @@ def test_secrets_are_files_and_none_is_in_the_compose_file(compose: dict[str, An
     for service in compose["services"].values():
         for name, value in service["environment"].items():
             secret = re.search("PASSWORD|TOKEN|SECRET|KEK|URL", name)
-            assert not secret or str(value).startswith("/run/secrets/"), name
+            assert not secret or value is None or str(value).startswith("/run/secrets/"), name
     assert "secrets/" in (REPOSITORY / ".gitignore").read_text().splitlines()
 
 
