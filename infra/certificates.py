@@ -41,7 +41,7 @@ STATEMENT: Final = (
     " be told that there was somebody, by a pseudonym, and what is public about their records."
 )
 EXPORTS: LiteralString = """
-SELECT position, originator_id, originator_version, topic, state FROM log.events
+SELECT originator_id, originator_version, topic, state, position FROM log.events
 WHERE topic = 'export.made' AND position < %s ORDER BY position
 """
 STORE: LiteralString = """
@@ -205,22 +205,14 @@ class Certificates:
     async def _exports(self, told: Told) -> list[dict[str, Any]]:
         rows = await self._rows(EXPORTS, told.erased.position)
         found = []
-        for position, originator_id, version, topic, state in rows:
-            event = self._mapper.to_domain_event(
-                Notification(
-                    id=position,
-                    originator_id=originator_id,
-                    originator_version=version,
-                    topic=topic,
-                    state=state,
-                )
-            ).event
+        for row in rows:
+            event = self._mapper.to_domain_event(Notification(*row)).event
             assert isinstance(event, ExportMade)  # noqa: S101 - asked for by its topic
             if event.exported_subject_id in (None, told.done.erased_subject_id):
                 of_them = event.exported_subject_id is not None
                 found.append(
                     {
-                        "export_id": originator_id,
+                        "export_id": event.originator_id,
                         "made_at": event.timestamp,
                         "about": "this person" if of_them else "many; may include this person",
                         "covered": False,

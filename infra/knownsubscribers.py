@@ -16,7 +16,7 @@ from infra.postgres.database import Pool
 from services.ports import Recorded
 
 EVENTS: LiteralString = """
-SELECT position, originator_id, originator_version, topic, state FROM log.events
+SELECT originator_id, originator_version, topic, state, position FROM log.events
 WHERE topic IN ('subscriber.registered', 'subscriber.granted', 'subscriber.ended') ORDER BY position
 """
 
@@ -45,11 +45,8 @@ async def known_subscribers(pool: Pool, mapper: EventMapper) -> Sequence[KnownSu
         async with pool.connection() as connection:
             rows = await (await connection.execute(EVENTS)).fetchall()
     found: dict[UUID, KnownSubscriber] = {}
-    for position, originator_id, version, topic, state in rows:
-        notification = Notification(
-            id=position, originator_id=originator_id, originator_version=version, topic=topic, state=state
-        )
-        _learn(found, mapper.to_domain_event(notification))
+    for row in rows:
+        _learn(found, mapper.to_domain_event(Notification(*row)))
     return list(found.values())
 
 

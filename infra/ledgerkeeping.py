@@ -1,7 +1,7 @@
 """The ledger beside its database: what is entered, and whether the two agree."""
 
 import asyncio
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -30,8 +30,8 @@ ON CONFLICT DO NOTHING
 """
 ANY_ERASED = "SELECT EXISTS (SELECT FROM log.events WHERE topic = 'subject.erased')"
 ERASED: LiteralString = """
-SELECT request.position, request.originator_id, request.originator_version, request.topic, request.state,
-       done.position, done.originator_id, done.originator_version, done.topic, done.state
+SELECT request.originator_id, request.originator_version, request.topic, request.state, request.position,
+       done.originator_id, done.originator_version, done.topic, done.state, done.position
 FROM log.events AS request JOIN log.events AS done USING (originator_id)
 WHERE request.topic = 'erasure.requested' AND done.topic = 'subject.erased' ORDER BY done.position
 """
@@ -164,7 +164,8 @@ async def rebuild_ledger(pool: Pool, path: Path, *, namespace: str, mapper: Even
     with unavailable_on_outage():
         async with pool.connection() as connection:
             rows = await (await connection.execute(ERASED)).fetchall()
-            erased = [(_recorded(mapper, row[:5]), _recorded(mapper, row[5:])) for row in rows]
+            read = mapper.to_domain_event
+            erased = [(read(Notification(*row[:5])), read(Notification(*row[5:]))) for row in rows]
             known = {str(request.originator_id) for request, _ in erased}
             await asyncio.to_thread(_set_aside, path, known, clock.now())
             file = LedgerFile(path)
@@ -173,15 +174,6 @@ async def rebuild_ledger(pool: Pool, path: Path, *, namespace: str, mapper: Even
             values |= {"number": first.number, "first": first.hash, "offset": first.offset}
             await connection.execute(REPLACED, values)
     return len(erased)
-
-
-def _recorded(mapper: EventMapper, row: Sequence[Any]) -> Recorded:
-    position, originator_id, version, topic, state = row
-    return mapper.to_domain_event(
-        Notification(
-            id=position, originator_id=originator_id, originator_version=version, topic=topic, state=state
-        )
-    )
 
 
 def _set_aside(path: Path, known: Collection[str], now: datetime) -> None:

@@ -15,7 +15,7 @@ from services.backups import KnownBackup
 from services.ports import Recorded
 
 EVENTS: LiteralString = """
-SELECT position, originator_id, originator_version, topic, state FROM log.events
+SELECT originator_id, originator_version, topic, state, position FROM log.events
 WHERE topic IN ('backup.made', 'backup.verified', 'backup.deleted') ORDER BY position
 """
 
@@ -26,11 +26,8 @@ async def known_backups(pool: Pool, mapper: EventMapper) -> Sequence[KnownBackup
         async with pool.connection() as connection:
             rows = await (await connection.execute(EVENTS)).fetchall()
     found: dict[UUID, KnownBackup] = {}
-    for position, originator_id, version, topic, state in rows:
-        notification = Notification(
-            id=position, originator_id=originator_id, originator_version=version, topic=topic, state=state
-        )
-        _learn(found, mapper.to_domain_event(notification))
+    for row in rows:
+        _learn(found, mapper.to_domain_event(Notification(*row)))
     return list(found.values())
 
 

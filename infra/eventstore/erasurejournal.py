@@ -12,7 +12,7 @@ from infra.eventstore.mapper import EventMapper
 from infra.outage import unavailable_on_outage
 from services.ports import Recorded
 
-EVENTS = "SELECT position, originator_id, originator_version, topic, state FROM log.events"
+EVENTS = "SELECT originator_id, originator_version, topic, state, position FROM log.events"
 REQUESTS = EVENTS + " AS request WHERE topic = 'erasure.requested'"
 ONE = REQUESTS + " AND originator_id = %s"
 UNFINISHED = (
@@ -54,15 +54,4 @@ class PostgresErasureJournal:
         with unavailable_on_outage():
             async with self._pool.connection() as connection:
                 rows = await (await connection.execute(query.encode(), values)).fetchall()
-        return [
-            self._mapper.to_domain_event(
-                Notification(
-                    originator_id=originator_id,
-                    originator_version=version,
-                    topic=topic,
-                    state=state,
-                    id=position,
-                )
-            )
-            for position, originator_id, version, topic, state in rows
-        ]
+        return [self._mapper.to_domain_event(Notification(*row)) for row in rows]

@@ -172,16 +172,7 @@ class FencedReader:
             return self._horizon
 
     async def _notifications(self, query: str, *values: Any) -> list[Notification]:
-        return [
-            Notification(
-                id=position,
-                originator_id=originator_id,
-                originator_version=originator_version,
-                topic=topic,
-                state=state,
-            )
-            for originator_id, originator_version, topic, state, position in await self._rows(query, *values)
-        ]
+        return [Notification(*row) for row in await self._rows(query, *values)]
 
     async def _value(self, query: str, *values: Any) -> Any:
         return (await self._row(query, *values))[0]

@@ -84,7 +84,7 @@ class PostgresRecorder(ApplicationRecorder):
             " AND (cardinality(%s::text[]) = 0 OR topic = ANY(%s)) ORDER BY position LIMIT %s",
             [first, horizon if stop is None else min(stop, horizon), list(topics), list(topics), limit],
         )
-        return [_notification(*row) for row in rows]
+        return [Notification(*row) for row in rows]
 
     def max_notification_id(self) -> int | None:
         [(position,)] = self._rows("SELECT max(position) FROM log.events", [])
@@ -128,18 +128,6 @@ class PollingSubscription(Subscription[ApplicationRecorder]):
                 time.sleep(POLL_SECONDS)
             self._page = iter(page)
         raise StopIteration
-
-
-def _notification(
-    originator_id: UUID, originator_version: int, topic: str, state: bytes, position: int
-) -> Notification:
-    return Notification(
-        id=position,
-        originator_id=originator_id,
-        originator_version=originator_version,
-        topic=topic,
-        state=state,
-    )
 
 
 @contextmanager

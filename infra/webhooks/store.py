@@ -104,18 +104,7 @@ class WebhookStore:
         return [self._opened(id, number, kept[number]) for number in numbers]
 
     def _folded(self, rows: Sequence[tuple[Any, ...]]) -> Mapping[UUID, Endpoint]:
-        return endpoints_of(
-            self._mapper.to_domain_event(
-                Notification(
-                    id=position,
-                    originator_id=originator_id,
-                    originator_version=version,
-                    topic=topic,
-                    state=bytes(state),
-                )
-            )
-            for originator_id, version, topic, state, position in rows
-        )
+        return endpoints_of(self._mapper.to_domain_event(Notification(*row)) for row in rows)
 
     def _sealed(self, id: UUID, number: int, secret: bytes) -> bytes:
         nonce = signing.random(NONCE_BYTES)
