@@ -32,7 +32,6 @@ from domain.values import STORED
 from infra import json
 from infra.eventstore.sealing import Place, seal
 from services.ports import (
-    ENVELOPE_MAY_LACK,
     Commit,
     DataKey,
     Envelope,
@@ -74,8 +73,8 @@ class _Box(Struct, gc=False):
     box: str
 
 
-class _State(Struct):
-    """The stored form; what a later release adds to it is passed by."""
+class _State(Struct, omit_defaults=True):
+    """The stored form, written in this order; what a later release adds to it is passed by."""
 
     id: UUID
     recorded_at: datetime
@@ -148,27 +147,30 @@ class EventMapper(Mapper[UUID]):
         """
         event, envelope = recorded.event, recorded.envelope
         boxes = _clear(recorded) if boxes is None else boxes
-        state: dict[str, Any] = {
-            "id": envelope.event_id,
-            "recorded_at": envelope.recorded_at,
-            "occurred_at": event.timestamp,
-            "actor": envelope.actor,
-            "correlation_id": envelope.correlation_id,
-            "command_id": envelope.command_id,
-            "version": event.class_version,
-            "data": {name: getattr(event, name) for name in _plan(type(event)).clear},
-            "sealed": [self._box(recorded, name, fields, keys[name]) for name, fields in boxes.items()],
-        }
-        for name in ENVELOPE_MAY_LACK:
-            if (value := getattr(envelope, name)) is not None:
-                state[name] = value
+        values = event.__dict__
+        state = _State(
+            envelope.event_id,
+            envelope.recorded_at,
+            event.timestamp,
+            envelope.actor,
+            envelope.correlation_id,
+            envelope.command_id,
+            event.class_version,
+            {name: values[name] for name in _plan(type(event)).clear},
+            [self._box(recorded, name, fields, keys[name]) for name, fields in boxes.items()],
+            envelope.causation_id,
+            envelope.traceparent,
+            envelope.on_behalf_of,
+            envelope.purpose,
+            envelope.ground,
+        )
         return StoredEvent(
             event.originator_id, event.originator_version, event.TOPIC, self.transcoder.encode(state)
         )
 
     def _box(
         self, recorded: Recorded, name: KeyName, fields: Mapping[str, str], key: DataKey | Erased
-    ) -> dict[str, Any]:
+    ) -> _Box:
         subject_id, category = name
         if isinstance(key, Erased):
             raise SubjectIsErased(subject_id)
@@ -184,13 +186,7 @@ class EventMapper(Mapper[UUID]):
             subject_id,
             category,
         )
-        return {
-            "subject": subject_id,
-            "category": category,
-            "key": key.fingerprint,
-            "fields": list(fields),
-            "box": seal(fields, key, place),
-        }
+        return _Box(subject_id, category, key.fingerprint, list(fields), seal(fields, key, place))
 
     def to_domain_event(self, stored_event: StoredEvent) -> Recorded:
         """The event with `Sealed` handles in place of personal values; `UnknownEvent` where it is not known.
@@ -241,8 +237,8 @@ class _Plan:
     """An event class's fields, laid out for the hot path."""
 
     clear: tuple[str, ...]
-    personal: tuple[tuple[str, str, Category], ...]
-    """Name, name of the subject's field, category."""
+    boxes: tuple[tuple[str, Category, tuple[str, ...]], ...]
+    """Name of the subject's field, category, names of the personal fields."""
     base: Mapping[str, Any]
     """What every stored event of the class starts from when it is read: absent personal values are None."""
 
@@ -253,9 +249,12 @@ def _plan(event_class: type[Event]) -> _Plan:
     base: dict[str, Any] = dict.fromkeys(declared.personal)
     if issubclass(event_class, Created):
         base["originator_topic"] = declared.aggregate
+    boxes: dict[tuple[str, Category], list[str]] = {}
+    for name, it in declared.personal.items():
+        boxes.setdefault((it.subject, it.category), []).append(name)
     return _Plan(
         declared.subjects + declared.public,
-        tuple((name, it.subject, it.category) for name, it in declared.personal.items()),
+        tuple((subject, category, tuple(names)) for (subject, category), names in boxes.items()),
         base,
     )
 
@@ -271,19 +270,27 @@ def _unknown(topic: str) -> type[UnknownEvent]:
 def _clear(recorded: Recorded) -> Boxes:
     """The personal values of an event that is about to be stored, by the key that each is sealed with."""
     event, reason = recorded.event, recorded.envelope.reason
+    values = event.__dict__
     boxes: dict[KeyName, dict[str, str]] = {}
-    for name, subject, category in _plan(type(event)).personal:
-        if (value := getattr(event, name)) is not None:
-            _put(boxes, (getattr(event, subject), category), name, value, event)
+    for subject, category, names in _plan(type(event)).boxes:
+        if fields := {
+            name: _text(name, value, event) for name in names if (value := values[name]) is not None
+        }:
+            # Two fields may name one subject: a contact who is the customer.
+            boxes.setdefault((values[subject], category), {}).update(fields)
     if reason is not None:
-        _put(boxes, (event.record_subject, Category.CONVERSATION), REASON, reason, event)
+        box = boxes.setdefault((event.record_subject, Category.CONVERSATION), {})
+        box[REASON] = _text(REASON, reason, event)
     return boxes
 
 
-def _put(boxes: dict[KeyName, dict[str, str]], key: KeyName, name: str, value: Any, event: Event) -> None:
+def _text(name: str, value: Any, event: Event) -> str:
+    """The value as a plain text, which is written at once; the domain's kinds of text are not."""
+    if type(value) is str:
+        return value
     if not isinstance(value, str):
         raise TypeError(f"{event.TOPIC}: {name} is not a clear value, so it cannot be sealed")
-    boxes.setdefault(key, {})[name] = value
+    return str(value)
 
 
 def _event(stored: StoredEvent, state: _State, handles: Mapping[str, Sealed]) -> Event:

@@ -1,13 +1,13 @@
 """Boxes open in their own place, under their own key, and nowhere else."""
 
 from base64 import b64decode, b64encode
-from dataclasses import replace
 from uuid import UUID
 
 import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from domain.model import Category
 from infra.eventstore.sealing import FORM, Place, associated_data, open_box, seal
@@ -150,7 +150,7 @@ def test_a_box_does_not_open_under_another_key() -> None:
     with pytest.raises(Tampered):
         open_box(box, mint(), PLACE)
     with pytest.raises(Tampered):
-        open_box(box, replace(KEY, fingerprint=mint().fingerprint), PLACE)
+        open_box(box, DataKey(mint().fingerprint, KEY.secret), PLACE)
 
 
 def test_what_a_box_says_of_itself_when_it_does_not_open_holds_no_value() -> None:
