@@ -46,10 +46,11 @@ def stumbling(
 ) -> None:
     """Let the world's store project with a fault, until the monkeypatch is undone."""
     assert isinstance(world.store, PostgresViewStore)
-    tables = dict(world.store._tables)
+    showing = world.store.showing
+    tables = dict(showing.tables)
     faulty = replace(table, project=Stumbles(table, kind, records))
     tables[table.aggregate] = tuple(faulty if it is table else it for it in tables[table.aggregate])
-    monkeypatch.setattr(world.store, "_tables", tables)
+    monkeypatch.setattr(showing, "tables", tables)
 
 
 async def ticket_versions(world: World) -> list[int]:
@@ -140,8 +141,8 @@ async def test_a_rebuild_tries_again_what_is_parked_and_what_was_skipped(
         await some_business(world, 2)
         log = await log_of(world)
         stumbling(world, monkeypatch, TICKETS, TicketPaused)
-        faulty = world.store._tables  # type: ignore[attr-defined]
-        monkeypatch.setattr("infra.postgres.views.store.by_aggregate", lambda _: faulty)
+        faulty = world.store.showing.tables  # type: ignore[attr-defined]
+        monkeypatch.setattr("infra.postgres.views.showing.by_aggregate", lambda _: faulty)
         await world.store.apply(log, LOG)
         letters = dead_letters(world)
         first, second = [it.record_id for it in await letters.letters()]
@@ -242,7 +243,7 @@ async def test_the_record_as_of_a_time_is_what_the_view_shows_of_it_while_it_is_
         stumbling(world, monkeypatch, TICKETS, TicketPaused)
         assert isinstance(world.store, PostgresViewStore)
         assert world.pool is not None
-        (faulty,) = world.store._tables["ticket"]
+        (faulty,) = world.store.showing.tables["ticket"]
         reader: Any = world.reader
         snapshots = Snapshots(PostgresSegments(world.pool), reader, world.mapper, [faulty])
         await world.store.apply(await log_of(world), LOG)

@@ -5,8 +5,7 @@ category, key, ciphertext, and the event it belongs to.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import fields, is_dataclass
-from datetime import datetime
+from dataclasses import fields
 from enum import Enum
 from functools import cache
 from operator import attrgetter
@@ -14,16 +13,18 @@ from types import NoneType, UnionType
 from typing import Any, Generic, TypeVar, cast, get_args, get_origin, get_type_hints
 from uuid import UUID
 
-from msgspec import Struct, convert
+from msgspec import Struct, defstruct
+from msgspec.json import Decoder
 
 from domain.model import Category, Sealed
 from infra.postgres.views.columns import column
 from projections.directory import ContactRow
 from projections.model import Personal, Row
-from projections.tickets import Span
 
 R = TypeVar("R", bound=Row)
 Decode = Callable[[Any], Any]
+Reference = tuple[int, str]
+"""Which of the row's boxes, and the field in it."""
 
 
 class KeptBox(Struct, array_like=True, gc=False):
@@ -36,6 +37,16 @@ class KeptBox(Struct, array_like=True, gc=False):
     version: int
     topic: str
     event_id: UUID
+
+
+class KeptPerson(Struct, gc=False):
+    """A contact, as a row keeps it."""
+
+    id: UUID
+    name: Reference | None = None
+    role: Reference | None = None
+    email: Reference | None = None
+    phone: Reference | None = None
 
 
 class NotSealed(TypeError):
@@ -60,6 +71,7 @@ class RowCodec(Generic[R]):
         self._decoders: Sequence[tuple[str, Decode | None]] = tuple(
             (name, _decoder(hints[name])) for name in plain
         )
+        self._document = Decoder(_document(self.personal, self.people)).decode
 
     def encode(self, rows: Sequence[R]) -> list[str]:
         """The rows as one literal a column. Raises `NotSealed`."""
@@ -73,7 +85,7 @@ class RowCodec(Generic[R]):
         ]
 
     def decode(self, record: Sequence[Any]) -> R:
-        """The row of a record that holds the `columns`, in their order."""
+        """The row of a record that holds the `columns`, in their order, documents as text."""
         values = {
             name: value if value is None or decode is None else decode(value)
             for (name, decode), value in zip(self._decoders, record, strict=False)
@@ -93,25 +105,39 @@ class RowCodec(Generic[R]):
                 document[name] = [_encode_person(person, boxes) for person in people]
         return {"boxes": boxes.kept, **document} if document else None
 
-    def _decode_sealed(self, document: Mapping[str, Any], id: UUID) -> dict[str, Any]:
-        boxes = [_opened_box(box, id) for box in document["boxes"]]
+    def _decode_sealed(self, text: str, id: UUID) -> dict[str, Any]:
+        document: Any = self._document(text)
+        boxes = document.boxes
 
-        def handle(reference: Sequence[Any]) -> Sealed:
-            made: Sealed = boxes[reference[0]](reference[1])
-            return made
+        def handle(reference: Reference | None) -> Sealed | None:
+            if reference is None:
+                return None
+            box = boxes[reference[0]]
+            return Sealed(
+                box.subject_id,
+                box.category,
+                box.fingerprint,
+                box.box,
+                reference[1],
+                id,
+                box.version,
+                box.topic,
+                box.event_id,
+            )
 
-        found = {name: handle(document[name]) for name in self.personal if name in document}
-        people = {
-            name: [
+        found: dict[str, Any] = {name: handle(getattr(document, name)) for name in self.personal}
+        for name in self.people:
+            found[name] = [
                 ContactRow(
-                    id=UUID(person["id"]), **{key: handle(it) for key, it in person.items() if key != "id"}
+                    id=it.id,
+                    name=handle(it.name),
+                    role=handle(it.role),
+                    email=handle(it.email),
+                    phone=handle(it.phone),
                 )
-                for person in document[name]
+                for it in getattr(document, name)
             ]
-            for name in self.people
-            if name in document
-        }
-        return {**found, **people}
+        return found
 
 
 class _Boxes:
@@ -143,26 +169,6 @@ class _Boxes:
         return [place, handle.field]
 
 
-def _opened_box(box: Sequence[Any], id: UUID) -> Callable[[str], Sealed]:
-    """What makes the handles of one box: whatever they share is read once."""
-    kept = convert(box, KeptBox)
-
-    def handle(field: str) -> Sealed:
-        return Sealed(
-            kept.subject_id,
-            kept.category,
-            kept.fingerprint,
-            kept.box,
-            field,
-            id,
-            kept.version,
-            kept.topic,
-            kept.event_id,
-        )
-
-    return handle
-
-
 def _encode_person(person: ContactRow, boxes: _Boxes) -> dict[str, Any]:
     handles = {name: getattr(person, name) for name in ("name", "role", "email", "phone")}
     return {"id": person.id} | {name: boxes.refer(it) for name, it in handles.items() if it is not None}
@@ -179,6 +185,14 @@ def _codec(kind: Any) -> Any:
     return RowCodec(kind)
 
 
+def _document(personal: Sequence[str], people: Sequence[str]) -> type[Struct]:
+    """What the `sealed` column of a row with these fields holds."""
+    fields: list[Any] = [("boxes", list[KeptBox])]
+    fields += [(name, Reference | None, None) for name in personal]
+    fields += [(name, list[KeptPerson], []) for name in people]
+    return defstruct("Document", fields)
+
+
 def _decoder(hint: Any) -> Decode | None:
     """How a column's value becomes the field's; None where the driver gives it as it is."""
     if get_origin(hint) is UnionType:
@@ -186,15 +200,4 @@ def _decoder(hint: Any) -> Decode | None:
     if isinstance(hint, type) and issubclass(hint, Enum):
         members: Mapping[str, Enum] = {it.value: it for it in hint}
         return members.__getitem__
-    if hint == list[Span]:
-        return _decode_spans
-    assert not is_dataclass(hint), hint  # noqa: S101  a new kind of field needs a decoder here
-    return None
-
-
-def _decode_spans(value: list[dict[str, str | None]]) -> list[Span]:
-    return [Span(since=datetime.fromisoformat(str(it["since"])), until=_moment(it["until"])) for it in value]
-
-
-def _moment(text: str | None) -> datetime | None:
-    return None if text is None else datetime.fromisoformat(text)
+    return Decoder(hint).decode if column("", hint).is_document else None

@@ -7,8 +7,8 @@ from uuid import UUID
 from psycopg import sql
 
 from infra.postgres.database import Pool
+from infra.postgres.views.blind import purpose
 from infra.postgres.views.query import Conditions, RowReader, either, fetch
-from infra.postgres.views.store import purpose
 from infra.postgres.views.tables import CUSTOMERS, ERASURES, MEMBERS
 from projections.directory import (
     ContactDetail,

@@ -43,7 +43,12 @@ class Table(Generic[R]):
 
     def selection(self) -> sql.Composed:
         """The columns, for the rows to be decoded."""
-        return sql.SQL(", ").join(sql.Identifier("it", column.name) for column in self.codec.columns)
+        return sql.SQL(", ").join(
+            # Documents as text: the codec reads them straight into what they are made of.
+            sql.SQL("{}::text").format(name) if column.is_document else name
+            for column in self.codec.columns
+            for name in [sql.Identifier("it", column.name)]
+        )
 
 
 CUSTOMERS = Table("directory", "customers", "customer", CustomerRow, directory.project)
@@ -72,12 +77,31 @@ VIEWS = ("directory", "pipeline", "privacy", "rights", "tickets", "timeline")
 """The views that have rows of their own, by schema."""
 
 
+@dataclass(frozen=True, slots=True)
+class Loading(Generic[R]):
+    """Rows that were asked for. In a pipeline more can be asked for before they come."""
+
+    table: Table[R]
+    cursor: AsyncCursor[Any]
+
+    async def rows(self) -> dict[UUID, R]:
+        """Those of them that exist, by id."""
+        return {row.id: row for row in map(self.table.codec.decode, await self.cursor.fetchall())}
+
+
+async def begin_loading(
+    connection: AsyncConnection[Any], table: Table[R], ids: Collection[UUID], *, suffix: str = ""
+) -> Loading[R]:
+    """Ask for the rows of these ids."""
+    query = _selection(table, suffix)
+    return Loading(table, await connection.execute(query, [arrays.uuids(ids)], binary=True))
+
+
 async def load_rows(
     connection: AsyncConnection[Any], table: Table[R], ids: Collection[UUID], *, suffix: str = ""
 ) -> dict[UUID, R]:
     """Those of the rows that exist, by id."""
-    cursor = await connection.execute(_selection(table, suffix), [arrays.uuids(ids)], binary=True)
-    return {row.id: row for row in map(table.codec.decode, await cursor.fetchall())}
+    return await (await begin_loading(connection, table, ids, suffix=suffix)).rows()
 
 
 async def save_rows(
