@@ -34,7 +34,7 @@ class BoxUnsealer:
         for value in values:
             known = boxes.get(value.box)
             # A box stands for itself only in its own place: a copy elsewhere must not pass unopened.
-            if known is None or not _same_place(known[0], value):
+            if known is None or _place_of(known[0]) != _place_of(value):
                 key = keys[value.subject_id, value.category]
                 known = boxes[value.box] = value, self._opened(value, key)
             contents = known[1]
@@ -66,15 +66,16 @@ def _names(values: Iterable[Sealed]) -> set[KeyName]:
     return {(value.subject_id, value.category) for value in values}
 
 
-def _same_place(one: Sealed, other: Sealed) -> bool:
+def _place_of(value: Sealed) -> tuple[object, ...]:
+    # Compared as a whole, the parts that handles of one row share cost nothing.
     return (
-        one.originator_version == other.originator_version
-        and one.fingerprint == other.fingerprint
-        and one.category is other.category
-        and one.topic == other.topic
-        and one.originator_id == other.originator_id
-        and one.event_id == other.event_id
-        and one.subject_id == other.subject_id
+        value.originator_id,
+        value.originator_version,
+        value.topic,
+        value.event_id,
+        value.subject_id,
+        value.category,
+        value.fingerprint,
     )
 
 

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from domain.values import Channel
 from infra.http.auth import Reader
 from infra.http.bodies import EXAMPLE_ID
+from infra.http.clearing import show
 from infra.http.commands import CREATED, CREATING, CommandBody, Creating, RecordId, Verb, add_verbs
 from infra.http.declared import PURPOSE_CODE
 from infra.http.dependencies import Door
@@ -22,7 +23,6 @@ from infra.http.reading import (
     Seeing,
     filter_of,
     next_page,
-    show,
     wait_for,
 )
 from infra.http.rights import SubjectId

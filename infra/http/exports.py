@@ -19,9 +19,10 @@ from infra import json
 from infra.history.exporting import Batch, Exporting, Wanted
 from infra.http import analytics, customers, leads, tickets  # noqa: F401 - each makes its views known
 from infra.http.auth import Reader
+from infra.http.clearing import clear
 from infra.http.dependencies import Dependencies, Door
 from infra.http.errors import READ_REFUSALS, Malformed, NotYetVisible, documented
-from infra.http.reading import DECLARED, POSITION_MAX, WAIT_SECONDS_MAX, Reading, Seeing, clear
+from infra.http.reading import DECLARED, POSITION_MAX, WAIT_SECONDS_MAX, Reading, Seeing
 from infra.http.replaying import VIEWS, AxesQuery, RowsFound, TwoAxes
 from infra.http.timelines import HistoryEntry, HistoryFilter, PeriodQuery, check_unrestricted
 from infra.http.values import Moment

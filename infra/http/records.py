@@ -21,7 +21,7 @@ from domain.values import (
     SupportLine,
     TicketStatus,
 )
-from infra.http.reading import Shown
+from infra.http.clearing import Shown
 from infra.http.values import Moment, MoneyOut
 from projections.directory import CustomerRow, ErasureRow, MemberRow
 from projections.pipeline import LeadRow

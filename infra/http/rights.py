@@ -10,6 +10,7 @@ from uuid_utils.compat import uuid7
 from domain.values import RestrictionCause
 from infra.http.auth import Comply
 from infra.http.bodies import EXAMPLE_ID
+from infra.http.clearing import show
 from infra.http.commands import (
     APPLIED,
     CHANGE_HEADERS,
@@ -24,7 +25,7 @@ from infra.http.commands import (
 )
 from infra.http.dependencies import Door
 from infra.http.errors import COMMAND_REFUSALS, READ_REFUSALS, NotFound, documented
-from infra.http.reading import ListQuery, Page, ReadQuery, filter_of, next_page, reading_of, show, wait_for
+from infra.http.reading import ListQuery, Page, ReadQuery, filter_of, next_page, reading_of, wait_for
 from infra.http.values import FreeText, Line, Moment
 from projections.rights import HoldFilter, HoldRow, RestrictionFilter
 

@@ -10,8 +10,9 @@ from starlette.responses import Response
 from domain.model import Category
 from infra import json
 from infra.accesslog import ID_BYTES, packed
+from infra.http.clearing import NO_NAMES, Shown, check_readable, clear, subjects_of
 from infra.http.dependencies import Dependencies
-from infra.http.reading import NO_NAMES, Reading, Shown, check_readable, clear, cursor_of, subjects_of
+from infra.http.reading import Reading, cursor_of
 from infra.http.records import Record
 from infra.http.shelf import Name, Sent
 from projections.model import Headed, Heads, Row, id_of, member_head
@@ -139,7 +140,7 @@ def _known_names(door: Dependencies, kind: Kind[R], rows: Sequence[Headed[R]]) -
 def _keep(door: Dependencies, row: Headed[Any], sent: Sent, standings: Mapping[UUID, Standing]) -> None:
     # The mark is older than what the key ring was asked. Were there something to heed at the mark,
     # then that has ended since, and has turned it.
-    if not any(id in standings and _withholds(standings[id]) for id in sent.people):
+    if not standings or not any(id in standings and _withholds(standings[id]) for id in sent.people):
         door.shelf.put(row.head, sent, row.mark)
 
 
@@ -177,17 +178,17 @@ async def _opened(
     shown, seen = await clear(door, rows, members, grounded=grounded, known=known)
     sent = []
     for row, of_row in zip(shown.rows, seen.by_row, strict=True):
-        people, visible = set(subjects_of(row)), set(of_row)
+        people, visible = list(subjects_of(row)), of_row
         member = seen.by_member.get(kind.member(row) or row.id)
         if member is not None:
-            people.add(member[0])
-            visible |= member[1]
+            people.append(member[0])
+            visible = visible | member[1]
         sent.append(
             Sent(
                 kind.json(row, shown),
                 tuple(people),
                 tuple({id.bytes for id, _ in visible}),
-                frozenset(category for _, category in visible),
+                frozenset([category for _, category in visible]),
             )
         )
     return sent, shown.standings

@@ -10,6 +10,7 @@ from fastapi import APIRouter, Path, Query
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from domain.catalogue import AGGREGATES
+from infra.http.clearing import check_readable
 from infra.http.dependencies import HistoryPage
 from infra.http.errors import READ_REFUSALS, Malformed, NotFound, ProcessingRestricted, documented
 from infra.http.reading import (
@@ -20,7 +21,6 @@ from infra.http.reading import (
     ReadQuery,
     Seeing,
     broken_cursor,
-    check_readable,
     cursor_bytes,
     cursor_of,
     wait_for,

@@ -3,6 +3,7 @@
 import hashlib
 import os
 from collections.abc import Mapping, Sequence
+from functools import cache
 from struct import Struct
 from typing import Protocol
 from uuid import UUID
@@ -11,6 +12,8 @@ from domain.model import Category
 from services.ports import DataKey
 
 SECRET_BYTES = 32
+ID_BYTES = 16
+FINGERPRINT_BYTES = 32
 LENGTH = Struct(">H").pack
 FORM = LENGTH(12) + b"lethe/wrap/1"
 
@@ -87,9 +90,15 @@ def random_many(size: int, number: int) -> list[bytes]:
 
 def data_key_place(namespace: str, subject_id: UUID, category: Category, fingerprint: str) -> bytes:
     """The associated data of a wrapped data key: it unwraps under its own name only."""
-    return _place(
-        b"data", namespace.encode(), subject_id.bytes, category.encode(), bytes.fromhex(fingerprint)
-    )
+    head, its_category = _data_place(namespace, category)
+    return b"".join((head, subject_id.bytes, its_category, bytes.fromhex(fingerprint)))
+
+
+@cache
+def _data_place(namespace: str, category: Category) -> tuple[bytes, bytes]:
+    """What stands before the subject's id and before the fingerprint."""
+    head = _place(b"data", namespace.encode()) + LENGTH(ID_BYTES)
+    return head, LENGTH(len(category)) + category.encode() + LENGTH(FINGERPRINT_BYTES)
 
 
 def system_key_place(namespace: str, name: str, fingerprint: str) -> bytes:

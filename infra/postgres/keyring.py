@@ -33,6 +33,7 @@ Pool = AsyncConnectionPool[AsyncConnection[Any]]
 CATEGORIES = {category.value: category for category in Category}
 ATTEMPTS_MAX = 4
 """How often a question is asked while a rotation goes on beside it; twice is the most that it takes."""
+ERASED = KeyState.ERASED.value
 HELD = "LT001"
 """The SQLSTATE with which `keys.shred` refuses."""
 
@@ -166,7 +167,7 @@ class PostgresKeyRing:
         standings: dict[UUID, Standing] = {}
         closed: list[_Closed] = []
         for subject_id, erased, restricted, held, oldest, text, state, print_, box, epoch in rows:  # noqa: B007
-            gone = state == KeyState.ERASED
+            gone = state == ERASED
             if erased or restricted or held or gone:
                 before = standings.get(subject_id, NOTHING_STANDS).erased_categories
                 categories = before | {CATEGORIES[text]} if gone else before
@@ -178,13 +179,14 @@ class PostgresKeyRing:
                 self._unwrapped.drop([name])
             else:
                 closed.append(_Closed(name, print_.hex(), box, epoch))
+        opened: Mapping[KeyName, DataKey] = {}
         with suppress(KekUnusable, KeyLost):  # an epoch may be turning: then `fetch` asks again
-            keys |= await self._open(closed)
-        unopened = [it.name for it in closed if keys[it.name] is None]
+            opened = await self._open(closed)
+        keys |= opened
         if oldest != self._keks.oldest:
             await self._turned()
-        if unopened:
-            keys |= await self.fetch(unopened)
+        if len(opened) < len(closed):
+            keys |= await self.fetch([it.name for it in closed if it.name not in opened])
         return keys, {id: it for id, it in standings.items() if id in people}
 
     async def fetch(self, names: Collection[KeyName]) -> Mapping[KeyName, DataKey | Erased | None]:

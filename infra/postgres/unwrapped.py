@@ -29,6 +29,8 @@ class UnwrappedKeys:
         return kept[2] if kept is not None and kept[1] == wrapped and kept[0] > self._now() else None
 
     def put(self, name: KeyName, wrapped: bytes, key: DataKey) -> None:
+        if not self._seconds:
+            return
         self._keys.pop(name, None)
         if len(self._keys) >= CACHED_KEYS_MAX:
             self._keys.popitem(last=False)

@@ -21,10 +21,10 @@ from domain.values import (
     SupportLine,
     TicketStatus,
 )
+from infra.http.clearing import Shown
 from infra.http.customers import CUSTOMER
 from infra.http.leads import LEAD
 from infra.http.members import MEMBER
-from infra.http.reading import Shown
 from infra.http.sending import Kind
 from infra.http.tickets import ticket_as_of
 from projections.directory import ContactRow, CustomerRow, MemberRow
