@@ -115,7 +115,7 @@ async def _page_and_replay(
         took.append((time.perf_counter() - began) * 1_000)
         assert len(page.entries) == 50
     print(f"50 entries from its middle: median {statistics.median(took):.1f} ms, worst {max(took):.1f}")
-    replays = Replays(reader, mapper, unsealer, HmacBlindIndex(mint()), ring)
+    replays = Replays(reader, mapper, snapshots, unsealer, HmacBlindIndex(mint()), ring)
     began = time.perf_counter()
     await replays.views(("lead", "member"), BEGIN + STEP * EVENTS // 2, None)
     seconds = time.perf_counter() - began

@@ -1,26 +1,45 @@
 """Whole views as they were, folded from the log."""
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
+from typing import Any
 from uuid import UUID
 
 import pytest
 from uuid_utils.compat import uuid7
 
+from domain.ticket.events import TicketPaused
 from domain.values import Channel, CurrencyCode, Level, Money
 from infra.history.replay import Replays, TooManyRecords
+from infra.history.segments import Snapshots
+from infra.memory.segments import MemorySegments
+from infra.postgres.segments import PostgresSegments
+from infra.postgres.views.tables import TABLES, TICKETS
+from infra.projector import LOG
+from projections import tickets
 from projections.analytics import Every, WinRateBy
 from projections.directory import CustomerFilter
 from projections.pipeline import LeadFilter
 from projections.tickets import TicketFilter
 from projections.views import Views
-from tests.projections.worlds import World, at
+from tests.projections.test_dead_letters import Stumbles, stumbling
+from tests.projections.test_projector import log_of
+from tests.projections.test_rebuild import some_business
+from tests.projections.worlds import START, World, at, dead_letters, postgres_world
 
 KINDS = ("customer", "lead", "member", "ticket")
 
 
 def replays_of(world: World, rows_max: int = 1_000) -> Replays:
-    return Replays(world.reader, world.mapper, world.unsealer, world.blind, world.ring, rows_max=rows_max)
+    records = Snapshots(MemorySegments(), world.reader, world.mapper, TABLES)
+    return replays_with(world, records, rows_max)
+
+
+def replays_with(world: World, records: Snapshots, rows_max: int = 1_000) -> Replays:
+    return Replays(
+        world.reader, world.mapper, records, world.unsealer, world.blind, world.ring, rows_max=rows_max
+    )
 
 
 def euros(amount: int) -> Money:
@@ -56,18 +75,18 @@ async def a_business(world: World) -> dict[str, UUID]:
 
 async def everything(views: Views, now: datetime) -> list[object]:
     """What the views answer to every question that may be asked of another time."""
-    leads, tickets = LeadFilter(region="Porto"), TicketFilter()
+    leads, every = LeadFilter(region="Porto"), TicketFilter()
     return [
         await views.pipeline.totals(leads),
         await views.pipeline.list_leads(leads, limit=9),
         await views.directory.list_customers(CustomerFilter(), limit=9),
-        await views.tickets.list_tickets(tickets, at=now, limit=9),
-        await views.tickets.queues(tickets, at=now),
+        await views.tickets.list_tickets(every, at=now, limit=9),
+        await views.tickets.queues(every, at=now),
         await views.analytics.funnel(leads),
         await views.analytics.cycle_time(leads),
         await views.analytics.win_rate(WinRateBy.AGENT, leads),
-        await views.analytics.ticket_times(tickets, at=now),
-        await views.analytics.backlog(tickets, every=Every.DAY, since=now - timedelta(days=3), until=now),
+        await views.analytics.ticket_times(every, at=now),
+        await views.analytics.backlog(every, every=Every.DAY, since=now - timedelta(days=3), until=now),
     ]
 
 
@@ -135,3 +154,50 @@ async def test_too_many_records_are_refused(log_world: World) -> None:
     await a_business(log_world)
     with pytest.raises(TooManyRecords):
         await replays_of(log_world, rows_max=1).views(("lead",), None, None)
+
+
+async def test_a_parked_record_stands_where_the_live_view_has_it_and_all_others_go_on(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with postgres_world(database_url, projecting=False) as world:
+        await some_business(world, 3)
+        parked, skipped, well = sorted(
+            {it.originator_id for it in await log_of(world) if it.event.TOPIC == "ticket.opened"}
+        )
+        stumbling(world, monkeypatch, TICKETS, TicketPaused, {parked, skipped})
+        faulty = replace(TICKETS, project=Stumbles(TICKETS, TicketPaused, {parked, skipped}))
+        monkeypatch.setattr(tickets, "project", faulty.project)
+        assert world.pool is not None
+        reader: Any = world.reader
+        tables = [faulty if it is TICKETS else it for it in TABLES]
+        records = Snapshots(PostgresSegments(world.pool), reader, world.mapper, tables)
+        replays = replays_with(world, records)
+
+        async def agree(*versions: int) -> None:
+            await world.store.apply(await log_of(world), LOG)
+            then = await replays.views(KINDS, None, None)
+            assert await everything(then, START) == await everything(world.views, START)
+            assert [then.rows_of_tickets[it].version for it in (parked, skipped, well)] == list(versions)
+
+        await agree(1, 1, 3)
+        await dead_letters(world).skip(
+            view="tickets", record_id=skipped, version=2, actor="somebody", reason="CHG-1"
+        )
+        await agree(1, 3, 3)
+        for it in (parked, skipped, well):
+            await world.tickets.resolve(id=it, context=at(6))
+        await agree(1, 4, 4)
+
+
+async def test_an_event_that_cannot_be_read_keeps_its_own_record_back_and_no_other(database_url: str) -> None:
+    async with postgres_world(database_url, projecting=False) as world:
+        await some_business(world, 2)
+        assert world.pool is not None
+        async with world.pool.connection() as connection:
+            await connection.execute(
+                "UPDATE log.events SET state = '{}' WHERE position ="
+                " (SELECT min(position) FROM log.events WHERE topic = 'ticket.paused')"
+            )
+        then = await replays_of(world).views(KINDS, None, None)
+        assert sorted(it.version for it in then.rows_of_tickets.values()) == [1, 3]
+        assert len(then.rows_of_pipeline) == 2
