@@ -3,7 +3,7 @@
 import inspect
 import typing
 from collections.abc import Mapping as Dictionary
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
@@ -73,6 +73,11 @@ class Value(Part):
             raise ValueError("needs exactly one of column, columns, value")
         return self
 
+    @cached_property
+    def bare(self) -> bool:
+        """Whether it is a column's text as it stands."""
+        return self.column is not None and not (self.map or self.endings or self.case)
+
     def reads(self) -> set[str]:
         """The columns it needs."""
         own = {self.column} if self.column is not None else set(self.columns)
@@ -80,6 +85,8 @@ class Value(Part):
 
     def text(self, row: Dictionary[str, str]) -> str | None:
         """The text found in the row; None where there is none."""
+        if self.bare:
+            return row.get(self.column or "") or self.otherwise
         if (found := self._found(row)) is not None:
             if self.map:
                 found = self.map.get(found, found)
