@@ -9,6 +9,7 @@ from uuid import UUID
 import psycopg
 import pytest
 
+from infra.postgres.database import open_pool
 from tests.eventlogs import PostgresLog, append_all, postgres_log, registrations
 
 IDLE_SECONDS_MAX = 2
@@ -23,6 +24,14 @@ VALUES (%b, 1, 'lead.qualified', '') RETURNING position
 async def log(database_url: str, tmp_path: Path) -> AsyncIterator[PostgresLog]:
     async with postgres_log(database_url, tmp_path) as it:
         yield it
+
+
+async def test_every_connection_of_ours_ends_a_transaction_that_sits_idle(database_url: str) -> None:
+    pool = await open_pool(database_url, size=1)
+    async with pool.connection() as connection:
+        cursor = await connection.execute("SHOW idle_in_transaction_session_timeout")
+        assert await cursor.fetchone() == ("30s",)
+    await pool.close()
 
 
 async def test_the_reader_waits_says_so_and_is_freed_by_the_timeout(

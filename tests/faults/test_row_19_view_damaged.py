@@ -76,6 +76,23 @@ async def test_a_projector_that_stumbles_over_a_dropped_table_has_it_rebuilt_at_
         assert (await release.keeper.rebuilder.rebuild("pipeline")).equal
 
 
+@pytest.mark.timeout(300)
+async def test_damage_that_nobody_stumbles_over_is_found_within_ten_seconds(database_url: str) -> None:
+    async with postgres_world(database_url, projecting=False) as world:
+        await some_business(world, 1)
+        release = release_of(world)
+        assert release.keeper.seconds <= 10
+        release.keeper.seconds = 0.1
+        async with running(release.projector.run):
+            await world.settle()
+        async with running(release.keeper.run):
+            await by_hand(world, "DROP TABLE pipeline.leads")
+            async with asyncio.timeout(60):
+                while await ask(world, "SELECT to_regclass('pipeline.leads')") == [(None,)]:  # noqa: ASYNC110
+                    await asyncio.sleep(0.05)
+        assert (await release.keeper.rebuilder.rebuild("pipeline")).equal
+
+
 async def shown_again(world: World, release: Release) -> None:
     async with asyncio.timeout(60):
         while True:

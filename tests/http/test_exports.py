@@ -21,6 +21,8 @@ from infra.audit.leaves import EVENT
 from infra.audit.merkle import leaf_hash, verify_inclusion
 from infra.audit.note import verify, verify_checkpoint
 from infra.history.formats import PROOF_MARK, cell
+from services.exports import Exports
+from services.ports import Unavailable
 from tests.http.samples import organisation, ticket
 from tests.http.stack import Running
 
@@ -211,9 +213,37 @@ def test_a_long_list_is_exported_to_its_end(api: httpx.Client) -> None:
 def test_an_export_that_makes_no_sense_is_refused_and_not_recorded(
     api: httpx.Client, body: dict[str, Any]
 ) -> None:
+    before = recorded(api)
     answer = api.post("/v1/exports", json=body)
     assert answer.status_code == 422
     assert "lethe-export" not in answer.headers
+    assert recorded(api) == before
+
+
+def recorded(api: httpx.Client) -> list[str]:
+    """The exports that the log says of that they begin."""
+    items = api.get("/v1/events", params={"types": "export.begun", "limit": 1000}).json()["items"]
+    return [it["subject"] for it in items]
+
+
+@pytest.mark.parametrize("what", ["export", "dossier"])
+def test_nothing_leaves_before_the_log_says_that_it_begins(
+    api: httpx.Client, worked: dict[str, Any], monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    before = recorded(api)
+
+    async def begin(self: Exports, **of: Any) -> None:
+        raise Unavailable("the log takes nothing just now")
+
+    monkeypatch.setattr(Exports, "begin", begin)
+    if what == "export":
+        answer = api.post("/v1/exports", json=of_record(worked))
+    else:
+        path = f"/v1/subjects/{worked['subject_id']}/dossier"
+        answer = api.get(path, params={"at_least": worked["position"]})
+    assert (answer.status_code, answer.json()["type"]) == (503, "urn:lethe:problem:unavailable")
+    assert "Brandt" not in answer.text
+    assert recorded(api) == before
 
 
 def test_a_restricted_persons_history_is_exported_on_a_ground_alone(
