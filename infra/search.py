@@ -65,6 +65,9 @@ RANKED_MAX = 2_000
 Name = tuple[UUID, str, UUID, Personal]
 """Record, which of its names, whose it is, and the name; None takes the name away."""
 
+Match = tuple[UUID, UUID, str]
+"""Record, whose the name is, and which of the record's names."""
+
 SCHEMA = """
 CREATE TABLE entries (
     number INTEGER PRIMARY KEY, kind TEXT, record BLOB, slot TEXT, subject BLOB, UNIQUE (record, slot)
@@ -119,18 +122,25 @@ class NameIndex:
         step, offset = 4 * limit, 0
         while len(found) < limit:
             page = self._matches(text, kind, step, offset)
-            standings = await self.ring.standings({subject_id for _, subject_id, _ in page})
-            found |= dict.fromkeys(
-                record_id
-                for record_id, subject_id, slot in page
-                if not _is_gone(slot, standings.get(subject_id, NOTHING_STANDS))
-            )
+            # A few at a time: mostly the first are enough, and asking for all takes longer than finding them.
+            for start in range(0, len(page), limit):
+                if len(found) < limit:
+                    found |= dict.fromkeys(await self._living(page[start : start + limit]))
             if len(page) < step:
                 break
             offset += step
         return list(found)[:limit]
 
-    def _matches(self, text: str, kind: str, limit: int, offset: int) -> list[tuple[UUID, UUID, str]]:
+    async def _living(self, matches: Sequence[Match]) -> list[UUID]:
+        """The records of those names that are not erased."""
+        standings = await self.ring.standings({subject_id for _, subject_id, _ in matches})
+        return [
+            record_id
+            for record_id, subject_id, slot in matches
+            if not _is_gone(slot, standings.get(subject_id, NOTHING_STANDS))
+        ]
+
+    def _matches(self, text: str, kind: str, limit: int, offset: int) -> list[Match]:
         words = plain(text).split()
         if not words:
             return []
