@@ -175,9 +175,9 @@ def _change(row: TicketRow, event: Event) -> None:
 
 
 def _turn(row: TicketRow, event: Event) -> None:
-    """The status changes, and with it the clocks."""
-    moment = event.timestamp
-    if row.status is TicketStatus.WAITING:
+    """The status changes, and with it the clocks; when it is due, where a pause begins or ends."""
+    moment, paused = event.timestamp, row.status is TicketStatus.WAITING
+    if paused:
         row.waiting_for = None
         _end(row.pauses, moment)
     match event:
@@ -198,7 +198,8 @@ def _turn(row: TicketRow, event: Event) -> None:
             row.status, row.closed_at = TicketStatus.CLOSED, moment
             row.resolved_at = row.resolved_at or moment
             _end(row.unresolved, moment)
-    _set_due(row)
+    if paused or isinstance(event, TicketPaused | TicketReopened):
+        _set_due(row)
 
 
 def _set_due(row: TicketRow) -> None:

@@ -4,7 +4,6 @@ from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
-from uuid import UUID
 
 from psycopg import AsyncConnection
 
@@ -21,7 +20,7 @@ from infra.postgres.views.tables import (
     load_rows,
     save_rows,
 )
-from projections.model import Row, advance
+from projections.model import advance
 from projections.timeline import kind_of
 from services.ports import Recorded
 
@@ -66,7 +65,7 @@ class Showing:
         loading = []
         for table, of_kind in self._parted(batch).items():
             if table.view in views and (events := self._not_held(table.view, of_kind, given)):
-                ids = {it.originator_id for it in events}
+                ids = {it.event.originator_id for it in events}
                 loading.append((await begin_loading(connection, table, ids, suffix=self.suffix), events))
         moved = [await self._move(connection, asked, events, given) for asked, events in loading]
         for it in moved:
@@ -105,7 +104,10 @@ class Showing:
         versions = {id: row.version for id, row in rows.items()}
         before = findable(rows.values()) if table.view == "directory" else {}
         for recorded in events:
-            check_gap(rows, recorded)
+            event = recorded.event
+            row = rows.get(event.originator_id)
+            if row is not None and event.originator_version > row.version + 1:
+                raise VersionGap(f"{row.id}: {row.version}, then {event.originator_version}")
             table.project(rows, recorded)
         changed = [row for id, row in rows.items() if row.version != versions.get(id)]
         if not changed:
@@ -117,10 +119,3 @@ class Showing:
         after = findable(row for row in moved.rows if row.id in written)
         before = {key: value for key, value in moved.before.items() if key[0] in written}
         await self.blind_rows.move(connection, before, after, given.digests)
-
-
-def check_gap(rows: Mapping[UUID, Row], recorded: Recorded) -> None:
-    """Raise `VersionGap` if an event of the record is missing between its row and this event."""
-    row = rows.get(recorded.originator_id)
-    if row is not None and recorded.originator_version > row.version + 1:
-        raise VersionGap(f"{recorded.originator_id}: {row.version}, then {recorded.originator_version}")

@@ -200,7 +200,7 @@ class PostgresViewStore:
     async def _held(
         self, connection: AsyncConnection[Any], views: Sequence[str], batch: Sequence[Recorded]
     ) -> set[tuple[str, UUID]]:
-        ids = {it.originator_id for it in batch}
+        ids = [it.event.originator_id for it in batch]
         return await parked(connection, [view + self.suffix for view in views], ids)
 
     async def digests(self, batch: Sequence[Recorded]) -> Mapping[Sealed, bytes]:
