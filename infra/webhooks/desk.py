@@ -83,7 +83,8 @@ class WebhookDesk:
 
 
 def _seen(endpoint: Endpoint, progress: Progress | None, last: int) -> Seen:
-    if progress is None or progress.begun < endpoint.begun:
+    followed, cursor = (-1, 0) if progress is None else (progress.begun, progress.cursor)
+    if progress is None or followed < endpoint.told:
         # Nobody has taken up yet what was said of it last.
-        progress = Progress(endpoint.begun, min(endpoint.after, last))
+        progress = Progress(endpoint.told, min(endpoint.cursor_of(followed, cursor), last))
     return Seen(endpoint, progress, max(0, last - progress.cursor))

@@ -44,12 +44,27 @@ class Endpoint:
     begun: int
     revived: int
     """Where somebody last said to try again."""
+    replays: tuple[tuple[int, int], ...] = ()
+    """Where somebody has said since `begun` to send again, and what: everything after that position."""
     secret_number: int = 1
     previous_secrets: Mapping[int, datetime] | None = None
     """Those that may still sign, by number, and until when."""
     state: EndpointState = EndpointState.ACTIVE
     cause: ParkCause | None = None
     parked_at: datetime | None = None
+
+    @property
+    def told(self) -> int:
+        """Where somebody last said where to begin, or to send again."""
+        return self.replays[-1][0] if self.replays else self.begun
+
+    def cursor_of(self, followed: int, cursor: int) -> int:
+        """Where whoever came to `cursor`, following what was said up to `followed`, goes on.
+
+        What is sent again leaves out nothing that did not arrive yet.
+        """
+        start = self.after if followed < self.begun else cursor
+        return min([start, *(after for at, after in self.replays if at > followed)])
 
     def secrets_at(self, now: datetime) -> list[int]:
         """The numbers of the secrets that sign, the newest first."""
@@ -131,9 +146,9 @@ def _changed(it: Endpoint, recorded: Recorded) -> Endpoint:
             return replace(it, state=EndpointState.PARKED, cause=event.cause, parked_at=now)
         case WebhookResumed(after=after):
             it = replace(it, state=EndpointState.ACTIVE, cause=None, parked_at=None, revived=at)
-            return it if after is None else replace(it, after=after, begun=at)
+            return it if after is None else replace(it, after=after, begun=at, replays=())
         case WebhookReplayed():
-            return replace(it, after=event.after, begun=at, revived=at)
+            return replace(it, replays=(*it.replays, (at, event.after)), revived=at)
         case WebhookRemoved():
             return replace(it, state=EndpointState.REMOVED)
     return it

@@ -40,11 +40,10 @@ SELECT originator_id, version, position, attempts, failed_since, next_attempt_at
 FROM webhooks.blocked WHERE webhook_id = %s
 """
 BEGIN: LiteralString = """
-WITH gone AS (DELETE FROM webhooks.blocked WHERE webhook_id = %(id)s)
+WITH gone AS (DELETE FROM webhooks.blocked WHERE webhook_id = %(id)s AND position > %(kept)s)
 INSERT INTO webhooks.deliveries AS it (webhook_id, begun, revived, cursor)
-VALUES (%(id)s, %(begun)s, %(revived)s, %(after)s)
-ON CONFLICT (webhook_id) DO UPDATE
-SET begun = excluded.begun, revived = excluded.revived, cursor = excluded.cursor
+VALUES (%(id)s, %(told)s, %(revived)s, %(cursor)s)
+ON CONFLICT (webhook_id) DO UPDATE SET begun = excluded.begun, cursor = excluded.cursor
 """
 REVIVE: LiteralString = """
 WITH due AS (
@@ -141,21 +140,17 @@ class GroupLease:
 
     async def begin(self, endpoint: Endpoint, now: datetime) -> tuple[int, list[Waiting]]:
         """Where to go on, and who waits; as somebody said since, if somebody did."""
-        found = await self._rows(BEGUN, [endpoint.id])
-        names = {
-            "id": endpoint.id,
-            "begun": endpoint.begun,
-            "revived": endpoint.revived,
-            "after": endpoint.after,
-            "now": now,
-        }
-        if not found or found[0][0] < endpoint.begun:
-            await self._rows(BEGIN, names)
-            return endpoint.after, []
-        if found[0][1] < endpoint.revived:
+        [(followed, revived, cursor)] = await self._rows(BEGUN, [endpoint.id]) or [(-1, -1, 0)]
+        names = {"id": endpoint.id, "told": endpoint.told, "revived": endpoint.revived, "now": now}
+        if followed < endpoint.told:
+            cursor = endpoint.cursor_of(followed, cursor)
+            # Who waits for an event up to there goes on waiting for it: it is not met again.
+            kept = cursor if followed >= endpoint.begun else 0
+            await self._rows(BEGIN, {**names, "cursor": cursor, "kept": kept})
+        if revived < endpoint.revived:
             await self._rows(REVIVE, names)
         waiting = [Waiting(*row) for row in await self._rows(BLOCKED, [endpoint.id])]
-        return int(found[0][2]), waiting
+        return int(cursor), waiting
 
     async def save(self, id: UUID, it: Standings) -> None:
         """Remember it, all at once."""

@@ -233,9 +233,45 @@ async def test_a_replay_sends_again_from_there(database_url: str) -> None:
         it.append(1, 2, 3)
         async with it.sending():
             await settled(it, 3)
-        async with it.sending(replace(it.endpoint, begun=2, after=1)):
+        async with it.sending(replace(it.endpoint, replays=((2, 2), (3, 1), (4, 2)))):
             await receiver.until(lambda: len(receiver.accepted) == 5)
     assert [one["position"] for one in receiver.accepted[3:]] in ([2, 3], [3, 2])
+
+
+async def test_a_replay_from_beyond_what_has_arrived_leaves_out_nothing(database_url: str) -> None:
+    async with receiving(lambda event: None) as receiver, world(database_url, receiver) as it:
+        it.append(*range(20))
+        async with it.sending():
+            await receiver.until(lambda: len(receiver.arrived) > 0)
+        receiver.behave = lambda event: 204
+        async with it.sending(replace(it.endpoint, replays=((21, 15),), revived=21)):
+            await it_is_all_there(it, receiver, 20)
+
+
+async def test_who_waits_for_an_event_before_a_replay_goes_on_waiting_for_it(database_url: str) -> None:
+    bad = str(RECORDS[1])
+    async with (
+        receiving(lambda event: 500 if event["subject"] == bad else 204) as receiver,
+        world(database_url, receiver) as it,
+    ):
+        it.append(1, 1, 2, 3, 1, 4)
+        async with it.sending():
+            await settled(it, 6, blocked=1)
+        receiver.behave = lambda event: 204
+        async with it.sending(replace(it.endpoint, replays=((7, 4),), revived=7)):
+            await it_is_all_there(it, receiver, 6)
+
+
+async def test_resuming_after_a_position_leaves_out_what_lies_between(database_url: str) -> None:
+    async with receiving(lambda event: 500) as receiver, world(database_url, receiver) as it:
+        it.append(1, 2, 3)
+        async with it.sending():
+            await settled(it, 3, blocked=3)
+        receiver.behave = lambda event: 204
+        async with it.sending(replace(it.endpoint, begun=4, after=2, revived=4)):
+            await receiver.until(lambda: receiver.positions == [3])
+            await settled(it, 3)
+    assert receiver.positions == [3]
 
 
 async def test_whoever_goes_on_repeats_little_and_leaves_out_nothing(database_url: str) -> None:
