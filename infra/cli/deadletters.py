@@ -8,10 +8,10 @@ import typer
 
 from infra.bootstrap import open_system
 from infra.cli.command import Answer, Call, command, lethe
+from infra.cli.commanding import ACTOR
 from infra.deadletters import BEGINNING, Letter, Retried, Skip
 
 PAGE = 500
-ACTOR = "lethe-cli"
 RecordId = Annotated[UUID, typer.Argument(help="The record.")]
 View = Annotated[str | None, typer.Option(help="Only those of one view.")]
 

@@ -2,8 +2,8 @@
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Final
-from uuid import NAMESPACE_URL, UUID, uuid5
+from typing import Annotated
+from uuid import UUID
 
 import typer
 from uuid_utils.compat import uuid7
@@ -13,13 +13,11 @@ from domain.values import ExportFormat
 from infra.accesslog import Access, packed
 from infra.bootstrap import System, open_system
 from infra.cli.command import Answer, Call, command, lethe
+from infra.cli.commanding import OPERATOR, context_of
 from infra.dossier.gathering import Asked, Dossier, Form, open_dossier
 from infra.dossier.handing import Handing
 from infra.files import write_whole
-from services.ports import CommandContext, Ground
-
-OPERATOR: Final = uuid5(NAMESPACE_URL, "urn:lethe:operator")
-"""The pseudonym of whoever may use the command line."""
+from services.ports import Ground
 
 subject = typer.Typer(help="A person, by the id of their data subject.")
 lethe.add_typer(subject, name="subject")
@@ -55,7 +53,7 @@ async def export(
             ExportFormat(format),
             exports=system.exports,
             requests=system.privacy_requests,
-            context_of=lambda: _context(system, asked),
+            context_of=lambda: context_of(system.clock, correlation_id=asked.id),
         )
         await handing.begin()
         _note(system, dossier)
@@ -82,15 +80,4 @@ def _note(system: System, dossier: Dossier) -> None:
             subjects=packed([dossier.asked.subject_id.bytes]),
             export_id=dossier.asked.id,
         )
-    )
-
-
-def _context(system: System, asked: Asked) -> CommandContext:
-    command_id = uuid7()
-    return CommandContext(
-        command_id=command_id,
-        request_digest=command_id.bytes,
-        actor="lethe-cli",
-        occurred_at=system.clock.now(),
-        correlation_id=asked.id,
     )

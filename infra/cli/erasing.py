@@ -12,6 +12,7 @@ from domain.model import Category
 from domain.values import ErasureGround
 from infra.bootstrap import CannotStart, open_database, open_system
 from infra.cli.command import Answer, Call, command, lethe, progress_of
+from infra.cli.commanding import context_of
 from infra.clock import SystemClock
 from infra.eventstore.mapper import EventMapper
 from infra.ledger import LedgerUnfit, verify
@@ -19,9 +20,7 @@ from infra.ledgerguard import described
 from infra.ledgerkeeping import rebuild_ledger
 from infra.postgres.database import open_pool
 from services.erasures import WhenHeld
-from services.ports import CommandContext, Unavailable
-
-ACTOR = "lethe-cli"
+from services.ports import Unavailable
 
 ledger = typer.Typer(help="The erasure ledger: a file outside the database, that no old copy of it can undo.")
 lethe.add_typer(ledger, name="ledger")
@@ -44,20 +43,12 @@ async def erase(
 ) -> Answer:
     """Erase a person: their keys are destroyed, and with them everything sealed, for good."""
     async with open_system(call.settings, migrated=False) as system:
-        command_id, erasure_id = uuid7(), uuid7()
-        context = CommandContext(
-            command_id=command_id,
-            request_digest=command_id.bytes,
-            actor=ACTOR,
-            occurred_at=system.clock.now(),
-            correlation_id=command_id,
-            reason=reason,
-        )
+        erasure_id = uuid7()
         erasing = await system.erasures.erase(
             id=erasure_id,
             erased_subject_id=subject,
             ground=ground,
-            context=context,
+            context=context_of(system.clock, reason),
             categories=category or (),
             when_held=when_held,
         )

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Final
-from uuid import NAMESPACE_URL, UUID, uuid5
+from uuid import UUID
 
 import typer
 from fastapi.exceptions import RequestValidationError
@@ -15,6 +15,7 @@ from domain.values import ExportFormat
 from infra.access import Token
 from infra.bootstrap import System, open_system
 from infra.cli.command import Answer, Call, command, progress_of
+from infra.cli.commanding import OPERATOR
 from infra.door import door_of
 from infra.files import write_whole
 from infra.history.exporting import Exporting
@@ -25,8 +26,6 @@ from infra.http.reading import Reading
 from infra.work import going_on, projector_of, sequencing
 from services.ports import Ground, Unavailable
 
-OPERATOR: Final = uuid5(NAMESPACE_URL, "urn:lethe:operator")
-"""The pseudonym of whoever may use the command line."""
 PROOF_SECONDS_MAX: Final = 30.0
 
 FilterOption = Annotated[

@@ -4,16 +4,15 @@ from datetime import timedelta
 from typing import Annotated, Any
 
 import typer
-from uuid_utils.compat import uuid7
 
 from domain.model import Category
-from infra.bootstrap import System, open_system
+from infra.bootstrap import open_system
 from infra.cli.command import Answer, Call, command, lethe
+from infra.cli.commanding import context_of
 from projections.subscribers import SubscriberFilter, SubscriberRow
-from services.ports import CommandContext, Outcome
+from services.ports import Outcome
 from services.subscribers import subscriber_of
 
-ACTOR = "lethe-cli"
 PAGE = 500
 
 subscribers = typer.Typer(help="Programs that follow the events, and what they may open.")
@@ -29,7 +28,9 @@ Reason = Annotated[str | None, typer.Option(help="Kept sealed beside the event."
 async def register(call: Call, name: Name, purpose: Purpose, reason: Reason = None) -> Answer:
     """Write down a program that follows the events. It opens nothing until it is granted."""
     async with open_system(call.settings, migrated=False) as system:
-        done = await system.subscribers.register(name=name, purpose=purpose, context=_context(system, reason))
+        done = await system.subscribers.register(
+            name=name, purpose=purpose, context=context_of(system.clock, reason)
+        )
     return _answer(done, name, f"{name} is registered for {purpose} ({done.id}).")
 
 
@@ -44,7 +45,10 @@ async def grant(
     """Let it open these categories for a purpose."""
     async with open_system(call.settings, migrated=False) as system:
         done = await system.subscribers.grant(
-            id=subscriber_of(name), categories=category, purpose=purpose, context=_context(system, reason)
+            id=subscriber_of(name),
+            categories=category,
+            purpose=purpose,
+            context=context_of(system.clock, reason),
         )
     return _answer(done, name, f"{name} may open {', '.join(sorted(category))}.")
 
@@ -61,7 +65,7 @@ async def revoke(
     """Let it open these categories no more: it counts on its next call."""
     async with open_system(call.settings, migrated=False) as system:
         done = await system.subscribers.revoke(
-            id=subscriber_of(name), categories=category or (), context=_context(system, reason)
+            id=subscriber_of(name), categories=category or (), context=context_of(system.clock, reason)
         )
     what = ", ".join(sorted(category)) if category else "anything"
     return _answer(done, name, f"{name} may not open {what} any more.")
@@ -71,7 +75,7 @@ async def revoke(
 async def end(call: Call, name: Name, reason: Reason = None) -> Answer:
     """It follows no more: its grants are void, its tokens end, and nobody is ever given its name again."""
     async with open_system(call.settings, migrated=False) as system:
-        done = await system.subscribers.end(id=subscriber_of(name), context=_context(system, reason))
+        done = await system.subscribers.end(id=subscriber_of(name), context=context_of(system.clock, reason))
     return _answer(done, name, f"{name} has ended.")
 
 
@@ -108,18 +112,6 @@ async def list_subscribers(
             after = rows[-1].id
     found.sort(key=lambda it: it.name)
     return Answer({"subscribers": [_document(it) for it in found]}, "\n".join(map(_in_words, found)))
-
-
-def _context(system: System, reason: str | None) -> CommandContext:
-    command_id = uuid7()
-    return CommandContext(
-        command_id=command_id,
-        request_digest=command_id.bytes,
-        actor=ACTOR,
-        occurred_at=system.clock.now(),
-        correlation_id=command_id,
-        reason=reason,
-    )
 
 
 def _answer(done: Outcome, name: str, words: str) -> Answer:

@@ -8,10 +8,9 @@ from uuid_utils.compat import uuid7
 
 from infra.bootstrap import System, open_system
 from infra.cli.command import Answer, Call, command, lethe
+from infra.cli.commanding import context_of
 from infra.webhooks.endpoints import Seen
-from services.ports import CommandContext, Outcome
-
-ACTOR = "lethe-cli"
+from services.ports import Outcome
 
 webhooks = typer.Typer(help="Webhooks: signed events to an address, by the Standard Webhooks specification.")
 lethe.add_typer(webhooks, name="webhook")
@@ -41,7 +40,7 @@ async def register(
             types=tuple(type or ()),
             description=description,
             after=after,
-            context=_context(system, reason),
+            context=context_of(system.clock, reason),
         )
         return await _with_secret(system, done)
 
@@ -56,7 +55,7 @@ async def rotate(
     """Sign with a new secret, which is shown once."""
     async with open_system(call.settings, migrated=False) as system:
         done = await system.webhooks.rotate(
-            id=id, overlap_hours=overlap_hours, context=_context(system, reason)
+            id=id, overlap_hours=overlap_hours, context=context_of(system.clock, reason)
         )
         return await _with_secret(system, done)
 
@@ -90,7 +89,7 @@ async def resume(
 ) -> Answer:
     """Send to a parked webhook again."""
     async with open_system(call.settings, migrated=False) as system:
-        done = await system.webhooks.resume(id=id, after=after, context=_context(system, reason))
+        done = await system.webhooks.resume(id=id, after=after, context=context_of(system.clock, reason))
     return _answer(done, f"{id} is sent to again.")
 
 
@@ -103,7 +102,7 @@ async def replay(
 ) -> Answer:
     """Send everything after a position again."""
     async with open_system(call.settings, migrated=False) as system:
-        done = await system.webhooks.replay(id=id, after=after, context=_context(system, reason))
+        done = await system.webhooks.replay(id=id, after=after, context=context_of(system.clock, reason))
     return _answer(done, f"{id} is sent everything after {after} again.")
 
 
@@ -111,7 +110,7 @@ async def replay(
 async def remove(call: Call, id: Id, reason: Reason = None) -> Answer:
     """Send nothing there any more."""
     async with open_system(call.settings, migrated=False) as system:
-        done = await system.webhooks.remove(id=id, context=_context(system, reason))
+        done = await system.webhooks.remove(id=id, context=context_of(system.clock, reason))
     return _answer(done, f"{id} is removed.")
 
 
@@ -153,15 +152,3 @@ def _document(seen: Seen) -> dict[str, Any]:
         "last_success_at": progress.last_success_at,
         "next_attempt_at": progress.next_attempt_at,
     }
-
-
-def _context(system: System, reason: str | None) -> CommandContext:
-    command_id = uuid7()
-    return CommandContext(
-        command_id=command_id,
-        request_digest=command_id.bytes,
-        actor=ACTOR,
-        occurred_at=system.clock.now(),
-        correlation_id=command_id,
-        reason=reason,
-    )
