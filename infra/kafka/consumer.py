@@ -1,6 +1,7 @@
 """Events for projections, from the topics: a member of a consumer group."""
 
 import asyncio
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol
@@ -29,6 +30,7 @@ group's leader then hands out the partitions of topics that it knows nothing of,
 Partitions that are added are found as soon, too.
 """
 
+CLOSE_MS = 5_000
 SESSION_MS = 6_000
 """How long a member may be silent before its partitions go to others; brokers allow no less by default."""
 
@@ -36,6 +38,10 @@ FETCH_BYTES_MAX = 16 * 1024 * 1024
 PARTITION_BYTES_MAX = 512 * 1024
 """What a member holds of what it has not been asked for yet, of a broker and of a partition: it fetches no
 more of a partition before that is used up. A record that is larger comes all the same."""
+
+COMMIT_SECONDS = 0.25
+"""How often offsets are committed while events keep coming. The group waits for each commit; and what comes
+again to whoever takes over unawares, a quarter of a second of it, is skipped."""
 
 MOVED_ON = (CommitFailedError, IllegalGenerationError, RebalanceInProgressError, UnknownMemberIdError)
 """What a commit says when the partitions are somebody else's by now."""
@@ -54,8 +60,9 @@ class Decoder(Protocol):
 class KafkaSource:
     """Implements `EventSource`. A partition's events come in order; after a rebalance some come again.
 
-    Offsets are committed by `done`, so only of what is projected and durable. Where partitions have been
-    taken away meanwhile, their new owner gets those events again: rows skip what they have applied.
+    Offsets are committed of what is `done` only, so of what is projected and durable: some time later, at the
+    latest by `close`. Where partitions have been taken away meanwhile, their new owner gets those events
+    again: rows skip what they have applied.
     A cancelled `next` loses nothing: what it had fetched comes with the following one.
     """
 
@@ -67,6 +74,8 @@ class KafkaSource:
         self._consumer: KafkaConsumer | None = None
         self._fetched: list[Any] = []
         self._handed_out: dict[TopicPartition, int] = {}
+        self._done: dict[TopicPartition, int] = {}
+        self._committed_at = 0.0
         # The consumer may be used by one thread at a time.
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix=f"kafka-{group}")
 
@@ -81,7 +90,7 @@ class KafkaSource:
 
     async def done(self) -> None:
         """Everything handed out so far is projected and durable: others need not be given it."""
-        await self._call(self._commit)
+        await self._call(self._finish)
 
     def partitions(self) -> int:
         """How many partitions are this member's share just now; 0 until it has joined."""
@@ -104,6 +113,8 @@ class KafkaSource:
         polled = self._consumer.poll(timeout_ms=int(timeout * 1000), max_records=limit)
         self._keep_joining(self._consumer)
         self._fetched += [record for records in polled.values() for record in records]
+        if not self._fetched:
+            self._commit()  # of what came last: nothing further may come for long
 
     def _keep_joining(self, consumer: KafkaConsumer) -> None:
         """Have the next poll go on with the join that this one has run out of time for.
@@ -139,23 +150,35 @@ class KafkaSource:
         self._fetched = [it for it in self._fetched if TopicPartition(it.topic, it.partition) not in taken]
         for partition in taken:
             self._handed_out.pop(partition, None)
+            self._done.pop(partition, None)
 
-    def _commit(self) -> None:
-        if self._consumer is None or not self._handed_out:
-            return
-        offsets = {it: OffsetAndMetadata(offset) for it, offset in self._handed_out.items()}
+    def _finish(self) -> None:
+        self._done |= self._handed_out
         self._handed_out.clear()
+        if time.monotonic() - self._committed_at >= COMMIT_SECONDS:
+            self._commit()
+
+    def _commit(self, timeout_ms: int | None = None) -> None:
+        if self._consumer is None or not self._done:
+            return
+        offsets = {it: OffsetAndMetadata(offset) for it, offset in self._done.items()}
+        self._done.clear()
+        self._committed_at = time.monotonic()
         try:
-            self._consumer.commit(offsets)
+            self._consumer.commit(offsets, timeout_ms=timeout_ms)
         except MOVED_ON as error:
             log.info("offsets_not_committed", reason=type(error).__name__, partitions=len(offsets))
 
     def _close(self) -> None:
+        try:
+            self._commit(CLOSE_MS)
+        except KafkaError as error:
+            log.info("offsets_not_committed", reason=type(error).__name__)  # they come again
         consumer, self._consumer = self._consumer, None
         self._fetched.clear()
         self._handed_out.clear()
         if consumer is not None:
-            consumer.close(autocommit=False, timeout_ms=5_000)
+            consumer.close(autocommit=False, timeout_ms=CLOSE_MS)
 
 
 class _Forgetting(ConsumerRebalanceListener):  # type: ignore[misc]

@@ -212,28 +212,29 @@ class Relay:
 
     async def _follow(self, publisher: Publisher, stop: asyncio.Event) -> None:
         sending: asyncio.Task[int] | None = None
-        reading = self._read(self.acknowledged)
+        after = self.acknowledged
+        reading = self._read(after, 0.0)
         well = False
         try:
             while not (stop.is_set() or self._grown):
+                await asyncio.wait({reading, sending or reading}, return_when=asyncio.FIRST_COMPLETED)
                 prepared = None
-                if chunk := await reading:
-                    # Read and prepare while the one before is being sent.
-                    reading = self._read(chunk[-1].id)
-                    await self._learn_births(publisher.partitioning, chunk)
-                    prepared = await asyncio.to_thread(publisher.prepare, chunk)
-                sent, sending = sending, None
-                position = await sent if sent is not None else None
-                if prepared is not None:
-                    sending = self._send(publisher, prepared)
-                if position is not None:
-                    await self._settle(publisher, position)
-                if not chunk:
-                    if not well:
+                if reading.done():
+                    chunk = reading.result()
+                    after = chunk[-1].id if chunk else after
+                    # Wait for more, read and prepare it while the one before is being sent.
+                    reading = self._read(after, IDLE_SECONDS_MAX)
+                    if chunk:
+                        await self._learn_births(publisher.partitioning, chunk)
+                        prepared = await asyncio.to_thread(publisher.prepare, chunk)
+                    elif not well:
                         await self._settle(publisher, self.acknowledged)
                         well = True
-                    await self.reader.wait(self.acknowledged, IDLE_SECONDS_MAX)
-                    reading = self._read(self.acknowledged)
+                if prepared is not None or (sending is not None and sending.done()):
+                    position = await sending if sending is not None else None
+                    sending = self._send(publisher, prepared) if prepared is not None else None
+                    if position is not None:
+                        await self._settle(publisher, position)
             if sending is not None:
                 await self._settle(publisher, await sending)
         finally:
@@ -246,9 +247,11 @@ class Relay:
         if unknown := partitioning.unknown(chunk):
             partitioning.learn(await self.lease.births(unknown))
 
-    def _read(self, after: int) -> asyncio.Task[Sequence[Notification]]:
+    def _read(self, after: int, wait_seconds: float) -> asyncio.Task[Sequence[Notification]]:
         async def read() -> Sequence[Notification]:
             chunk = await self.reader.read(after, self._chunk_events)
+            if not chunk and await self.reader.wait(after, wait_seconds):
+                chunk = await self.reader.read(after, self._chunk_events)
             # Large events, fewer of them: so much is held in memory three times over.
             size = max(1, sum(len(it.state) for it in chunk))
             fit = self._chunk_events * CHUNK_BYTES_MAX // size
