@@ -4,7 +4,8 @@ import asyncio
 import random
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any, LiteralString
 from uuid import UUID, uuid4
@@ -142,6 +143,26 @@ class Writers:
                 [(it.originator_id, it.originator_version, it.topic, it.state) for it in events],
             )
         self.appended += len(events)
+
+
+@asynccontextmanager
+async def appending(
+    url: str, *, writers: int = 2, pause_seconds: float = 0.05
+) -> AsyncIterator[Callable[[], Awaitable[list[Notification]]]]:
+    """Append meanwhile, not too fast to follow; what it gives ends that, and answers with the whole log."""
+    stop = asyncio.Event()
+    writing = asyncio.create_task(Writers(url, writers=writers, pause_seconds=pause_seconds).run(stop))
+
+    async def ended() -> list[Notification]:
+        stop.set()
+        await writing
+        return logged(url)
+
+    try:
+        yield ended
+    finally:
+        stop.set()
+        await asyncio.gather(writing, return_exceptions=True)
 
 
 def logged(url: str) -> list[Notification]:

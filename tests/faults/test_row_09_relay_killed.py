@@ -10,7 +10,7 @@ import pytest
 
 from infra.kafka.broker import LocalBroker
 from tests.faults.fleet import Fleet, assert_one_at_a_time, epochs, fleet_of
-from tests.streams import Writers, assert_whole, fill, logged, published
+from tests.streams import appending, assert_whole, fill, published
 
 TORTURE = os.environ.get("LETHE_TORTURE") == "1"
 ROUNDS = 200 if TORTURE else 2
@@ -26,19 +26,12 @@ async def test_a_relay_that_is_killed_leaves_no_hole_and_no_disorder(
     namespace = f"row9-{uuid4().hex}"
     fill(database_url, BACKLOG)
     chance = random.Random(9)
-    writers, stop = Writers(database_url, writers=2, pause_seconds=0.05), asyncio.Event()
-    writing = asyncio.create_task(writers.run(stop))
-    try:
+    async with appending(database_url) as ended:
         with fleet_of(database_url, broker.address, namespace) as fleet:
             fleet.start()
             takeovers = [await kill_and_wait_for_the_next(fleet, chance) for _ in range(ROUNDS)]
-            stop.set()
-            await writing
-            log = logged(database_url)
+            log = await ended()
             await fleet.reach(log[-1].id)
-    finally:
-        stop.set()
-        await asyncio.gather(writing, return_exceptions=True)
 
     repeats = assert_whole(published(broker.address, namespace), log)
     assert_one_at_a_time(epochs(broker, namespace))

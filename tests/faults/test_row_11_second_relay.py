@@ -1,6 +1,5 @@
 """Row 11: a second relay starts; the first dies."""
 
-import asyncio
 import os
 import time
 from uuid import uuid4
@@ -9,7 +8,7 @@ import pytest
 
 from infra.kafka.broker import LocalBroker
 from tests.faults.fleet import assert_one_at_a_time, epochs, fleet_of
-from tests.streams import Writers, assert_whole, logged, published
+from tests.streams import appending, assert_whole, published
 
 TORTURE = os.environ.get("LETHE_TORTURE") == "1"
 ROUNDS = 20 if TORTURE else 1
@@ -23,10 +22,8 @@ async def test_of_several_relays_one_publishes_and_when_it_dies_another_takes_ov
     database_url: str, broker: LocalBroker
 ) -> None:
     namespace = f"row11-{uuid4().hex}"
-    writers, stop = Writers(database_url, writers=2, pause_seconds=0.05), asyncio.Event()
-    writing = asyncio.create_task(writers.run(stop))
     takeovers = []
-    try:
+    async with appending(database_url) as ended:
         with fleet_of(database_url, broker.address, namespace) as fleet:
             fleet.start()
             await fleet.reach(1)
@@ -45,13 +42,8 @@ async def test_of_several_relays_one_publishes_and_when_it_dies_another_takes_ov
                 leader.wait()
                 await fleet.reach(before + 1)
                 takeovers.append(time.monotonic() - begun)
-            stop.set()
-            await writing
-            log = logged(database_url)
+            log = await ended()
             await fleet.reach(log[-1].id)
-    finally:
-        stop.set()
-        await asyncio.gather(writing, return_exceptions=True)
 
     repeats = assert_whole(published(broker.address, namespace), log)
     assert assert_one_at_a_time(epochs(broker, namespace)) == 1 + ROUNDS

@@ -11,7 +11,7 @@ import pytest
 
 from infra.kafka.broker import LocalBroker
 from tests.faults.fleet import Fleet, Process, assert_one_at_a_time, epochs, fleet_of
-from tests.streams import Writers, assert_whole, fill, logged, published
+from tests.streams import appending, assert_whole, fill, logged, published
 
 TORTURE = os.environ.get("LETHE_TORTURE") == "1"
 ROUNDS = 20 if TORTURE else 2
@@ -28,10 +28,8 @@ async def test_a_relay_that_was_stopped_publishes_nothing_more_when_it_goes_on(
 ) -> None:
     namespace = f"row12-{uuid4().hex}"
     fill(database_url, BACKLOG)
-    writers, stop = Writers(database_url, writers=1, pause_seconds=0.1), asyncio.Event()
-    writing = asyncio.create_task(writers.run(stop))
     chance = random.Random(12)
-    try:
+    async with appending(database_url, writers=1, pause_seconds=0.1) as ended:
         with fleet_of(database_url, broker.address, namespace, f"{SILENT_SECONDS}", CHUNK) as fleet:
             active, standby = fleet.start(), fleet.start()
             await fleet.connected(2)
@@ -49,13 +47,8 @@ async def test_a_relay_that_was_stopped_publishes_nothing_more_when_it_goes_on(
                 active.send_signal(signal.SIGCONT)
                 await fleet.connected(2)  # it has noticed, and stands by
                 active, standby = standby, active
-            stop.set()
-            await writing
-            log = logged(database_url)
+            log = await ended()
             await fleet.reach(log[-1].id)
-    finally:
-        stop.set()
-        await asyncio.gather(writing, return_exceptions=True)
 
     repeats = assert_whole(published(broker.address, namespace), log)
     assert assert_one_at_a_time(epochs(broker, namespace)) == 1 + ROUNDS
