@@ -43,7 +43,7 @@ WIDTH: Final = 110
 PAGE: Final = 50
 CONNECTIONS: Final = 32
 SECONDS: Final = float(os.environ.get("BENCH_SECONDS", "3"))
-ROUNDS: Final = int(os.environ.get("BENCH_ROUNDS", "3"))
+ROUNDS: Final = int(os.environ.get("BENCH_ROUNDS", "5"))
 PROCESSES: Final = 2
 WARM_SECONDS: Final = float(os.environ.get("BENCH_WARM_SECONDS", "20"))
 """Until most of what is asked for has been asked for before, within the minute for which it is kept."""
@@ -173,7 +173,7 @@ def main() -> None:
 def rates(url: str, data: Path) -> None:
     asked = paths(url)
     title = f"HTTP reads, unsealed and recorded, {PROCESSES} API processes, {CUSTOMERS:,} customers"
-    table = Table(title=title)
+    table = Table(title=f"{title}; medians of {ROUNDS}")
     for column in (
         "read",
         "reads/s",
@@ -214,7 +214,7 @@ def growth(url: str, data: Path, few: dict[str, list[str]]) -> tuple[float, floa
 
 
 def show_growth(pages: dict[int, tuple[float, float]]) -> None:
-    table = Table(title=f"Pages of the same {FEW:,} customers, by the size of the table")
+    table = Table(title=f"Pages of the same {FEW:,} customers, by the size of the table; medians of {ROUNDS}")
     for column in ("rows", "pages/s, kept", "of the first", "pages/s, opened anew", "of the first", "goal"):
         table.add_column(column, justify="right")
     first_kept, first_anew = pages[FEW]
@@ -231,11 +231,12 @@ def searches(url: str, data: Path) -> None:
     random.shuffle(parts)
     with api(url, data, 1) as (port, _):
         asyncio.run(measure(port, parts, 2, connections=1))
-        found = asyncio.run(measure(port, parts, 2 * SECONDS, connections=1))
-    p50, p99 = found.percentile(50), found.percentile(99)
+        rounds = [asyncio.run(measure(port, parts, SECONDS, connections=1)) for _ in range(ROUNDS)]
+    p50, p99 = (statistics.median(it.percentile(number) for it in rounds) for number in (50, 99))
     Console().print(
         f"Search by part of a name among {NAMED:,}, over HTTP: p50 {p50:.1f} ms, p99 {p99:.1f} ms"
-        f" ({found.count:,} searches; goal: p99 < {SEARCH_GOAL_MS} ms, x {SEARCH_GOAL_MS / p99:.1f})"
+        f" (medians of {ROUNDS}; {sum(it.count for it in rounds):,} searches; goal: p99 < {SEARCH_GOAL_MS} ms,"
+        f" x {SEARCH_GOAL_MS / p99:.1f})"
     )
 
 

@@ -123,8 +123,10 @@ def _begin(url: str, data: Path) -> tuple[list[UUID], int]:
 
 
 def _analyze(url: str) -> None:
+    """Also write out what was copied: else it is written beside whatever is measured next."""
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute("VACUUM ANALYZE")
+        connection.execute("CHECKPOINT")
 
 
 async def _found(url: str, data: Path) -> None:
