@@ -1,14 +1,22 @@
 """The tickets and their figures, from commands to what they answer, on every kind of views."""
 
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from itertools import product
+from typing import Any, cast
 from uuid import UUID
 
 import pytest
 from uuid_utils.compat import uuid7
 
+from domain.model import DomainError, happening_at
+from domain.ticket.aggregate import Ticket
+from domain.ticket.sla import STANDARD, deadlines
 from domain.values import Channel, Level, Priority, SupportLine, TicketStatus
 from projections.analytics import POINTS_MAX, Every, Spread, TooManyPoints, points
-from projections.tickets import Queue, Span, TicketFilter, TicketRow
+from projections.tickets import Queue, Span, TicketFilter, TicketRow, project
+from services.ports import Envelope, Recorded
 from tests.projections.worlds import START, World, at
 
 HOUR = timedelta(hours=1)
@@ -178,3 +186,41 @@ def test_points_lie_at_midnights_and_are_not_too_many() -> None:
     assert len(points(Every.DAY, monday, monday + timedelta(days=POINTS_MAX))) == POINTS_MAX
     with pytest.raises(TooManyPoints):
         points(Every.DAY, monday, monday + timedelta(days=POINTS_MAX + 2))
+
+
+def test_due_times_are_those_of_the_pauses_whatever_a_ticket_goes_through() -> None:
+    for steps in product(("pause", "resume", "resolve", "reopen", "close", "prioritise"), repeat=4):
+        rows: dict[UUID, TicketRow] = {}
+        for recorded in _recorded(steps):
+            project(rows, recorded)
+        (row,) = rows.values()
+        due = deadlines(
+            STANDARD,
+            priority=row.priority,
+            opened_at=row.opened_at,
+            pauses=[(it.since, it.until) for it in row.pauses],
+        )
+        assert (row.first_response_due, row.resolution_due) == (due.first_response, due.resolution), steps
+
+
+def _recorded(steps: Iterable[str]) -> Iterator[Recorded]:
+    """A ticket that goes through what of these its rules let it, an hour apart."""
+    with happening_at(START):
+        it = Ticket.open(
+            id=uuid7(),
+            subject_id=uuid7(),
+            channel=Channel.EMAIL,
+            impact=Level.LOW,
+            urgency=Level.LOW,
+            subject=None,
+        )
+    said: dict[str, dict[str, Any]] = {
+        "pause": {"waiting_for": "vendor"},
+        "prioritise": {"impact": Level.HIGH, "urgency": Level.HIGH},
+    }
+    for hours, step in enumerate(steps, start=1):
+        with happening_at(START + hours * HOUR), suppress(DomainError):
+            getattr(it, step)(**said.get(step, {}))
+    envelope = Envelope(uuid7(), START, "somebody", uuid7(), None, uuid7())
+    for position, event in enumerate(it.collect_events(), start=1):
+        yield Recorded(cast("Any", event), envelope, position)
