@@ -45,9 +45,9 @@ BESIDE = {
 """What the product puts beside files of the caller's. It shows nobody."""
 FILLED = {
     *("access.batches", "access.subjects", "audit.checkpoints", "audit.tiles", "history.reports"),
-    *("history.segments", "ledger.certificates", "privacy.requests", "rights.consents", "rights.holds"),
-    *("rights.policies", "rights.restrictions", "rights.staff", "rights.subscribers", "timeline.entries"),
-    "schedule.jobs",
+    *("history.segments", "ledger.certificates", "log.snapshots", "privacy.requests", "rights.consents"),
+    *("rights.holds", "rights.policies", "rights.restrictions", "rights.staff", "rights.subscribers"),
+    *("timeline.entries", "schedule.jobs"),
 }
 """Tables of the compliance part: a search of an empty one says nothing."""
 
