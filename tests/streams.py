@@ -204,6 +204,7 @@ def published_by_partition(
         while missing:
             assert time.monotonic() < deadline, "the topics could not be read to their end"
             for partition, records in consumer.poll(timeout_ms=500, max_records=5_000).items():
+                deadline = time.monotonic() + 60
                 held[partition] += [from_record(it.value, it.headers) for it in records]
                 if partition in missing and records[-1].offset + 1 >= missing[partition]:
                     del missing[partition]
