@@ -1,9 +1,10 @@
 """Whose fault a fault is: an unreachable database is answered as `Unavailable`, by every adapter alike."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 
-from psycopg import DataError, Error, IntegrityError, OperationalError
+from psycopg import DataError, Error, IntegrityError, InterfaceError, OperationalError
 from psycopg.errors import FeatureNotSupported, InvalidSchemaName, UndefinedColumn, UndefinedTable
 
 from infra.kek.keys import KekUnusable, KeyStoreUnfit
@@ -23,6 +24,17 @@ def unavailable_on_outage() -> Iterator[None]:
         yield
     except OperationalError as error:
         raise Unavailable("the database cannot be reached just now") from error
+
+
+@asynccontextmanager
+async def answering(seconds_max: float, who: str) -> AsyncIterator[None]:
+    """The same of one connection, on which somebody waits so long at most; `who` is told of."""
+    try:
+        with unavailable_on_outage():
+            async with asyncio.timeout(seconds_max):
+                yield
+    except (TimeoutError, InterfaceError) as error:
+        raise Unavailable(f"{who} does not answer") from error
 
 
 @contextmanager

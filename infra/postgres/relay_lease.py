@@ -4,18 +4,15 @@ A holder that is stopped keeps its connection, which its kernel goes on to answe
 the connection of one that has not said anything for `SILENT_SECONDS_MAX`.
 """
 
-import asyncio
 import os
 import time
-from collections.abc import AsyncIterator, Collection, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Collection, Mapping
 from typing import Any, LiteralString
 from uuid import UUID
 
-import psycopg
 from psycopg import AsyncConnection
 
-from infra.outage import unavailable_on_outage
+from infra.outage import answering, unavailable_on_outage
 from infra.postgres.partitions import record_partitions
 from services.ports import Unavailable
 
@@ -108,13 +105,13 @@ class PostgresRelayLease:
     ) -> Mapping[str, list[tuple[int, int]]]:
         """See `record_partitions`."""
         connection = self._held_connection()
-        async with self._answering():
+        async with answering(ANSWER_SECONDS_MAX, "the relay's lease"):
             return await record_partitions(connection, topics, growth=True)
 
     async def births(self, ids: Collection[UUID | str]) -> Mapping[UUID | str, int]:
         """The positions of the first events of these aggregates."""
         connection = self._held_connection()
-        async with self._answering():
+        async with answering(ANSWER_SECONDS_MAX, "the relay's lease"):
             cursor = await connection.execute(BIRTHS, [list(ids)], prepare=True)
             return dict(await cursor.fetchall())
 
@@ -129,7 +126,7 @@ class PostgresRelayLease:
         self, query: LiteralString, parameters: list[Any] | None = None
     ) -> tuple[Any, ...] | None:
         connection = self._held_connection()
-        async with self._answering():
+        async with answering(ANSWER_SECONDS_MAX, "the relay's lease"):
             cursor = await connection.execute(query, parameters, prepare=True)
             row: tuple[Any, ...] | None = await cursor.fetchone()
         return row
@@ -138,12 +135,3 @@ class PostgresRelayLease:
         if self._connection is None:
             raise Unavailable("the relay's lease is not held")
         return self._connection
-
-    @asynccontextmanager
-    async def _answering(self) -> AsyncIterator[None]:
-        try:
-            with unavailable_on_outage():
-                async with asyncio.timeout(ANSWER_SECONDS_MAX):
-                    yield
-        except (TimeoutError, psycopg.InterfaceError) as error:
-            raise Unavailable("the relay's lease does not answer") from error

@@ -3,18 +3,15 @@
 Locks and progress live on one connection: who has lost the locks cannot move the progress any more.
 """
 
-import asyncio
-from collections.abc import AsyncIterator, Collection
-from contextlib import asynccontextmanager
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, LiteralString
 from uuid import UUID
 
-import psycopg
 from psycopg import AsyncConnection
 
-from infra.outage import unavailable_on_outage
+from infra.outage import answering, unavailable_on_outage
 from infra.webhooks.answers import Answer
 from infra.webhooks.endpoints import Endpoint
 from services.ports import Unavailable
@@ -189,15 +186,6 @@ class GroupLease:
         connection = self._connection
         if connection is None:
             raise Unavailable("the webhooks' lease is not held")
-        async with self._answering():
+        async with answering(ANSWER_SECONDS_MAX, "the webhooks' lease"):
             cursor = await connection.execute(query, values)
             return await cursor.fetchall() if cursor.description else []
-
-    @asynccontextmanager
-    async def _answering(self) -> AsyncIterator[None]:
-        try:
-            with unavailable_on_outage():
-                async with asyncio.timeout(ANSWER_SECONDS_MAX):
-                    yield
-        except (TimeoutError, psycopg.InterfaceError) as error:
-            raise Unavailable("the webhooks' lease does not answer") from error
