@@ -5,6 +5,7 @@ import json
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -24,7 +25,7 @@ from infra.statefeed import StateFeed
 from infra.stateforms import SCHEMAS
 from infra.subjects import Subjects
 from services.restrictions import Restrictions
-from tests.projections.worlds import World, at, postgres_world
+from tests.projections.worlds import World, at, meanwhile, postgres_world
 
 pytestmark = pytest.mark.broker
 States = dict[UUID, dict[str, Any] | None]
@@ -49,13 +50,8 @@ async def feeding(world: World, url: str, broker: LocalBroker, namespace: str) -
         namespace,
         ["customers", "leads"],
     )
-    stop = asyncio.Event()
-    running = asyncio.create_task(feed.run(stop))
-    try:
+    async with meanwhile(feed.run):
         yield
-    finally:
-        stop.set()
-        await running
 
 
 async def states(world: World, broker: LocalBroker, namespace: str, view: str, until: int) -> States:
@@ -190,19 +186,8 @@ async def test_a_feed_that_begins_before_the_views_have_caught_up_misses_nothing
         ids = {(await customer(world, f"Customer {it}"))[0] for it in range(3)}
         async with feeding(world, database_url, broker, namespace):
             await fed(world, 0)
-            async with following(world):
+            assert world.pool is not None
+            source = partial(following_log, world.pool, world.reader, world.mapper, world.store)
+            async with meanwhile(Projector(source, world.store).run):
                 found = await states(world, broker, namespace, "customers", 3)
     assert found.keys() == ids
-
-
-@asynccontextmanager
-async def following(world: World) -> AsyncIterator[None]:
-    assert world.pool is not None
-    pool, stop = world.pool, asyncio.Event()
-    projector = Projector(lambda: following_log(pool, world.reader, world.mapper, world.store), world.store)
-    running = asyncio.create_task(projector.run(stop))
-    try:
-        yield
-    finally:
-        stop.set()
-        await running

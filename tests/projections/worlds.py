@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -174,7 +174,7 @@ async def memory_world() -> AsyncIterator[World]:
         yield LogSource(log, mapper, await views.tracked("log"))
 
     world = World(Application(log, clock), log, mapper, ring, views, unsealer, blind, views, views)
-    async with _projecting(Projector(source, views)):
+    async with meanwhile(Projector(source, views).run):
         yield world
 
 
@@ -192,7 +192,7 @@ async def postgres_world(
         if not projecting:
             yield world
             return
-        async with _projecting(Projector(source, world.store)):
+        async with meanwhile(Projector(source, world.store).run):
             yield world
 
 
@@ -216,7 +216,7 @@ async def kafka_world(url: str, broker: LocalBroker) -> AsyncIterator[World]:
         relay = Relay(world.reader, broker.address, namespace, PostgresRelayLease(url))
         relaying = asyncio.create_task(relay.run(stop))
         try:
-            async with _projecting(Projector(source, world.store, name=KAFKA)):
+            async with meanwhile(Projector(source, world.store, name=KAFKA).run):
                 yield world
         finally:
             stop.set()
@@ -250,9 +250,10 @@ async def _in_postgres(url: str, clock: TestClock) -> AsyncIterator[World]:
 
 
 @asynccontextmanager
-async def _projecting(projector: Projector) -> AsyncIterator[None]:
+async def meanwhile(work: Callable[[asyncio.Event], Coroutine[Any, Any, None]]) -> AsyncIterator[None]:
+    """The work goes on until the block ends."""
     stop = asyncio.Event()
-    running = asyncio.create_task(projector.run(stop))
+    running = asyncio.create_task(work(stop))
     try:
         yield
     finally:
