@@ -162,6 +162,29 @@ async def test_a_repeated_creation_gets_the_first_answer_though_its_id_is_new(
     assert await application.create(capture, context=command) == replace(first, repeated=True)
 
 
+async def test_of_many_creations_each_is_answered_for_itself(application: Application) -> None:
+    def capture() -> Lead:
+        return Lead.capture(id=uuid4(), subject_id=uuid4(), source="web")
+
+    def break_a_rule() -> Lead:
+        lead = capture()
+        lose(lead)
+        lead.contact()
+        return lead
+
+    command = context()
+    first = await application.create(capture, context=command)
+    stored, refused, repeated = await application.create_all(
+        [(capture, context()), (break_a_rule, context()), (capture, command)]
+    )
+    assert isinstance(stored, Outcome)
+    assert stored.position == 2
+    assert isinstance(refused, LeadIsClosed)
+    assert repeated == replace(first, repeated=True)
+    with pytest.raises(ValueError, match="purpose"):
+        await application.create_all([(capture, replace(context(), purpose="sales"))])
+
+
 async def test_a_command_that_decided_nothing_is_remembered_too(application: Application) -> None:
     await captured(application)
     command = target()
