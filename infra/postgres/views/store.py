@@ -19,7 +19,6 @@ from infra.postgres.views.letters import Parked, parked, release, skips
 from infra.postgres.views.showing import Showing
 from infra.postgres.views.standing import Standings
 from infra.postgres.views.tables import TABLES, VIEWS, Table
-from infra.projector import LOG
 from infra.undecoded import Decoder, Undecoded
 from services.ports import BlindIndex, Recorded, Unsealer
 
@@ -139,10 +138,6 @@ class PostgresViewStore:
                 connection.pipeline(),
                 connection.transaction(),
             ):
-                if source == LOG:
-                    # A server that dies may forget the last of it, with how far it had come: it is done
-                    # again. A group over Kafka would not be given it again.
-                    await connection.execute("SET LOCAL synchronous_commit = off")
                 await connection.execute("SELECT pg_advisory_xact_lock_shared(%s)", [SWITCH_LOCK])
                 await self.apply_within(connection, batch, source, digests)
 
