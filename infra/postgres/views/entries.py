@@ -15,8 +15,11 @@ COLUMNS = tuple(column(name, hint) for name, hint in get_type_hints(Entry).items
 
 
 async def enter(connection: AsyncConnection[Any], batch: Sequence[Recorded], *, suffix: str = "") -> None:
-    """Write an entry for each of the events that has none."""
-    entries = [entry(recorded) for recorded in batch]
+    """Write an entry for each of the events that has none.
+
+    In one order everywhere, so that two writers never wait for each other in a circle.
+    """
+    entries = [entry(recorded) for recorded in sorted(batch, key=attrgetter("position"))]
     literals = [it.literal(map(attrgetter(it.name), entries)) for it in COLUMNS]
     await connection.execute(_insertion(suffix), literals)
 
