@@ -167,13 +167,13 @@ class KafkaSource:
         try:
             self._consumer.commit(offsets, timeout_ms=timeout_ms)
         except MOVED_ON as error:
-            log.info("offsets_not_committed", reason=type(error).__name__, partitions=len(offsets))
+            log.info("offsets_not_committed", error=type(error).__name__, partitions=len(offsets))
 
     def _close(self) -> None:
         try:
             self._commit(CLOSE_MS)
         except KafkaError as error:
-            log.info("offsets_not_committed", reason=type(error).__name__)  # they come again
+            log.info("offsets_not_committed", error=type(error).__name__)  # they come again
         consumer, self._consumer = self._consumer, None
         self._fetched.clear()
         self._handed_out.clear()
