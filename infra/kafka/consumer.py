@@ -174,11 +174,13 @@ class KafkaSource:
             self._commit(CLOSE_MS)
         except KafkaError as error:
             log.info("offsets_not_committed", error=type(error).__name__)  # they come again
-        consumer, self._consumer = self._consumer, None
-        self._fetched.clear()
-        self._handed_out.clear()
-        if consumer is not None:
-            consumer.close(autocommit=False, timeout_ms=CLOSE_MS)
+        finally:
+            # However that went: a member that is left open keeps its partitions from the others for minutes.
+            consumer, self._consumer = self._consumer, None
+            self._fetched.clear()
+            self._handed_out.clear()
+            if consumer is not None:
+                consumer.close(autocommit=False, timeout_ms=CLOSE_MS)
 
 
 class _Forgetting(ConsumerRebalanceListener):  # type: ignore[misc]

@@ -6,16 +6,19 @@ import random
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from types import SimpleNamespace
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
 from eventsourcing.persistence import Notification
+from kafka import TopicPartition
 
 from infra.eventstore.mapper import EventMapper
 from infra.kafka.broker import LocalBroker
 from infra.kafka.consumer import KafkaSource
 from infra.kafka.publisher import Publisher
-from infra.kafka.record import topics
+from infra.kafka.record import to_record, topics
 from services.ports import Recorded, Unavailable
 from tests.streams import stored_events
 
@@ -196,3 +199,39 @@ async def test_without_a_broker_the_source_is_unavailable() -> None:
     async with member(lambda: KafkaSource("127.0.0.1:1", "views", topics("main"), MAPPER)) as nowhere:
         with pytest.raises(Unavailable):
             await nowhere.next(limit=1, timeout=0.1)
+
+
+class Broken:
+    """kafka-python's consumer whose transport closes while a commit is written to it."""
+
+    closed = False
+
+    def poll(self, **_: Any) -> Any:
+        record = to_record(LOG[0], "main")
+        it = SimpleNamespace(
+            topic=record.topic, partition=0, offset=0, value=record.value, headers=record.headers
+        )
+        return {TopicPartition(record.topic, 0): [it]}
+
+    def group_metadata(self) -> Any:
+        return SimpleNamespace(state="stable")
+
+    def commit(self, *_: Any, **__: Any) -> None:
+        raise RuntimeError("Transport closed for writes")
+
+    def close(self, **_: Any) -> None:
+        self.closed = True
+
+
+async def test_a_member_whose_last_commit_fails_leaves_the_group_all_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    broken = Broken()
+    monkeypatch.setattr("infra.kafka.consumer.COMMIT_SECONDS", float("inf"))
+    monkeypatch.setattr(KafkaSource, "_open", lambda self: broken)
+    source = KafkaSource("127.0.0.1:1", "views", topics("main"), MAPPER)
+    assert await source.next(limit=1, timeout=0.1)
+    await source.done()
+    with pytest.raises(RuntimeError):
+        await source.close()
+    assert broken.closed
