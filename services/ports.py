@@ -192,7 +192,7 @@ class EventStore(Protocol):
     async def append_all(self, commits: Sequence[Commit]) -> Sequence[Outcome | Refused | Unavailable]:
         """What `append` answers or raises for each, in their order: each is stored or fails by itself.
 
-        Raises `Unavailable` only where none of them was looked at.
+        Raises `Unavailable` only where none of them was looked at; and a fault, once the others are stored.
         """
         ...
 

@@ -84,12 +84,12 @@ class Appender:
 
     async def append_all(self, commits: Sequence[Commit]) -> list[Outcome | Refused | Unavailable]:
         """As `services.ports.EventStore.append_all`. Without a task for each of them."""
-        answers = self._queued(commits)
-        try:
-            return [await _answered(it) for it in answers]
-        finally:
-            for it in answers:
-                it.cancel()  # where the caller has gone away
+        answers: list[Outcome | Refused | Unavailable] = []
+        for it in await asyncio.gather(*self._queued(commits), return_exceptions=True):
+            if not isinstance(it, Outcome | Refused | Unavailable):
+                raise it
+            answers.append(it)
+        return answers
 
     def _queued(self, commits: Sequence[Commit]) -> "list[asyncio.Future[Outcome]]":
         if self._closing:
@@ -185,13 +185,6 @@ class Appender:
         else:
             self._stored()
             _settle(compatible, answers)
-
-
-async def _answered(answer: "asyncio.Future[Outcome]") -> Outcome | Refused | Unavailable:
-    try:
-        return await answer
-    except (Refused, Unavailable) as refusal:
-        return refusal
 
 
 def _settle(group: Sequence[_Pending], answers: Sequence[Answer | None]) -> None:

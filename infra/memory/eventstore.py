@@ -86,11 +86,10 @@ class MemoryEventStore:
 
     async def append_all(self, commits: Sequence[Commit]) -> Sequence[Outcome | Refused | Unavailable]:
         answers: list[Outcome | Refused | Unavailable] = []
-        for commit in commits:
-            try:
-                answers.append(await self.append(commit))
-            except Refused as refusal:
-                answers.append(refusal)
+        for it in await asyncio.gather(*map(self.append, commits), return_exceptions=True):
+            if not isinstance(it, Outcome | Refused | Unavailable):
+                raise it
+            answers.append(it)
         return answers
 
     def _store(self, stored: Sequence[StoredEvent], commit: Commit) -> Outcome:

@@ -224,6 +224,16 @@ async def test_a_commit_that_cannot_be_sealed_fails_alone(log: Log) -> None:
     assert len(await read_all(log)) == 3
 
 
+async def test_of_many_appended_at_once_one_that_cannot_be_sealed_keeps_no_other_from_the_log(
+    log: Log,
+) -> None:
+    broken, others = Person(), registrations(3)
+    commits = [*others[:1], broken.commit(broken.registered(name="\ud800")), *others[1:]]
+    with pytest.raises(UnicodeEncodeError):
+        await log.store.append_all(commits)
+    assert len(await read_all(log)) == 3
+
+
 async def test_positions_order_each_records_versions(log: Log) -> None:
     people = [Person() for _ in range(8)]
     for version in range(1, 4):
