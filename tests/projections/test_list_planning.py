@@ -1,11 +1,13 @@
-"""The database plans a list once, not for every page anew."""
+"""The database plans a list once, not for every page anew; of the texts it is asked with some are kept."""
 
 from uuid import UUID
 
 import psycopg
+import pytest
 
 from infra.postgres.database import open_pool
 from infra.postgres.migrate import migrate
+from infra.postgres.views import query
 from infra.postgres.views.query import RowReader, fetch
 from infra.postgres.views.tables import CUSTOMERS
 
@@ -34,5 +36,24 @@ async def test_whence_a_page_goes_on_makes_no_plan_of_its_own(database_url: str)
         pages = [await lists.heads([], limit=50, after=UUID(int=it)) for it in range(PLANNED_FIRST + 3)]
         assert {len(it.heads) for it in pages} == {50}
         assert await fetch(pool, PLANS) == [(3,)]
+    finally:
+        await pool.close()
+
+
+async def test_the_texts_of_statements_that_are_kept_are_bounded(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(query, "QUERIES_MAX", 3)
+    await migrate(database_url, namespace="main")
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute(PEOPLE.encode())
+    pool = await open_pool(database_url, size=1)
+    try:
+        lists = RowReader(pool, CUSTOMERS, member="owner_id")
+        for limit in range(1, 9):
+            page = await lists.heads([], limit=limit, after=None)
+            assert len(page.heads) == limit
+            assert len(await lists.headed([UUID(bytes=head[:16]) for head in page.heads])) == limit
+            assert len(lists._queries) <= 4
     finally:
         await pool.close()

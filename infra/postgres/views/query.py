@@ -46,6 +46,8 @@ async def fetch(
             return await cursor.fetchall()
 
 
+QUERIES_MAX: Final = 1000
+"""So many texts of statements are kept a table: who asks chooses the conditions, and how long a page is."""
 HEADED: Final = ()
 HEAD: Final = """
 uuid_send(it.id) || int8send(it.version) || int8send(coalesce(member.version, -1))
@@ -86,6 +88,8 @@ class RowReader(Generic[R]):
         asked = limit, *(value is not None for _, value in conditions)
         clause, values = where_all(conditions)
         if asked not in self._queries:
+            if len(self._queries) >= QUERIES_MAX:
+                self._queries.clear()
             query = sql.SQL(
                 "SELECT keys.mark(), coalesce(array_agg(head), '{{}}') FROM ("
                 "SELECT {} AS head FROM {} WHERE {} ORDER BY it.id LIMIT {}) AS page"
