@@ -123,5 +123,7 @@ class PostgresAggregateSnapshots:
                 async with self._pool.connection() as connection:
                     await connection.execute(statement.encode(), values)
             except Error as error:
-                # Only speed is lost: the next one who reads the whole record tries again.
+                # Only speed is lost: the next one who reads the whole record tries again. What else waits
+                # goes too: a database that is away would be waited for with each, and by who closes.
                 log.warning("snapshot_not_written", record=values[0], exc_info=error)
+                self._waiting.clear()

@@ -8,6 +8,7 @@ from uuid import UUID
 
 import psycopg
 import pytest
+from structlog.testing import capture_logs
 from uuid_utils.compat import uuid7
 
 from domain.lead.aggregate import Lead
@@ -262,6 +263,20 @@ async def test_a_database_that_takes_no_snapshot_fails_no_command(
     await pool.close()
     await keep(gone, stored, id)
     assert seen(await snapshots.load(id)) == (None, [1, 2, 3, 4, 5])
+
+
+async def test_a_database_that_is_away_is_waited_for_once_not_for_each_snapshot(
+    stored: PostgresLog, database_url: str
+) -> None:
+    histories = [await stored.store.load(await a_lead(stored)) for _ in range(3)]
+    pool = await open_pool(database_url, size=1)
+    gone = PostgresAggregateSnapshots(pool, stored.mapper, KEY)
+    await pool.close()
+    with capture_logs() as told:
+        for it in histories:
+            gone.keep(aggregate_of(it), it.last)
+        await gone.close()
+    assert [it["event"] for it in told] == ["snapshot_not_written"]
 
 
 async def test_snapshots_are_in_no_write_ahead_log_and_in_no_backup(stored: PostgresLog) -> None:
