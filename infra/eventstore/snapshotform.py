@@ -19,7 +19,7 @@ from eventsourcing.domain import Snapshot
 from pydantic import BaseModel
 
 from domain.catalogue import EVENTS
-from domain.model import Aggregate
+from domain.model import Aggregate, Erased, Sealed
 from domain.values import STORED, CheckedText, Money
 from infra import json
 
@@ -83,15 +83,21 @@ def _written(value: Any) -> Any:
             said: Any = [_written(it) for it in value]
         case dict():
             said = [(_written(name), _written(it)) for name, it in value.items()]
-        case BaseModel():
+        case BaseModel() if not any(isinstance(it, Sealed | Erased) for _, it in value):
             said = value.model_dump(mode="json")
         case StrEnum() | CheckedText() | UUID() | Decimal():
             said = str(value)
         case date():
             said = value.isoformat()
         case _:
-            raise TypeError(f"a snapshot has no form for {kind.__qualname__}")
+            raise _refused(kind)
+    if kind.__name__ not in READ and _named().get(kind.__name__) is not kind:
+        raise _refused(kind)  # nobody could read it
     return [kind.__name__, said]
+
+
+def _refused(kind: type[Any]) -> TypeError:
+    return TypeError(f"a snapshot has no form for {kind.__qualname__}")
 
 
 def _read(said: Any) -> Any:

@@ -1,5 +1,6 @@
 """What a snapshot says of an aggregate: everything that decisions read, and nothing of a person."""
 
+from enum import StrEnum
 from importlib import import_module
 from typing import Any
 from uuid import UUID
@@ -9,7 +10,7 @@ from pydantic import BaseModel
 
 from domain.catalogue import AGGREGATES, layout
 from domain.lead.aggregate import Lead
-from domain.model import Category, Erased, Event
+from domain.model import Category, Erased, Event, Sealed
 from infra.eventstore.snapshotform import decoded, encoded
 from services.remembered import replayed
 from tests.domain.test_golden import NAMES, golden, read, split
@@ -74,9 +75,28 @@ def test_no_personal_value_is_in_a_snapshot(kind: str) -> None:
         assert [value for value in personal if value in state] == []
 
 
-def test_what_is_not_to_be_stored_is_refused() -> None:
+class Unheard(StrEnum):
+    """Of no domain's."""
+
+    OF = "unheard of"
+
+
+SEALED = Sealed(ID, Category.IDENTITY, "its key", "its box", "name", ID, 1, "lead.captured", ID)
+
+
+@pytest.mark.parametrize(
+    "it",
+    [
+        Erased(Category.IDENTITY),
+        SEALED,
+        history("lead")[0].model_copy(update={"name": SEALED}),
+        Unheard.OF,
+    ],
+    ids=["erased", "sealed", "sealed in an event", "a type that nobody reads"],
+)
+def test_what_is_not_to_be_stored_is_refused(it: Any) -> None:
     lead = replayed(history("lead")[:1])
     assert isinstance(lead, Lead)
-    lead.cause = Erased(Category.IDENTITY)  # type: ignore[assignment]
-    with pytest.raises(TypeError, match="Erased"):
+    lead.cause = it
+    with pytest.raises(TypeError, match=type(it).__name__):
         encoded(lead)
