@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Collection, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any, Protocol
 from uuid import UUID, uuid4
 
@@ -362,6 +362,27 @@ async def test_erasing_waits_for_whoever_is_sealing(case: Case, url: str, known:
     await restricting
     assert (await erasing).fingerprints == {Category.IDENTITY: print_of(provided)}
     assert isinstance((await case.provide(name))[name], Erased)
+
+
+@pytest.mark.parametrize("url", ["postgres"], indirect=True)
+@pytest.mark.parametrize("stored", [True, False])
+async def test_of_two_who_seal_for_somebody_new_at_once_both_have_the_key_that_is_stored(
+    case: Case, url: str, stored: bool
+) -> None:
+    shared, other = [*names(Category.IDENTITY), *names(Category.CONTACT)]
+    first: Mapping[KeyName, DataKey | Erased] = {}
+    with suppress(ConnectionResetError):
+        async with case.transaction() as within:
+            first = await case.ring.provide([shared], within=within)
+            second = asyncio.create_task(case.provide(shared, other))
+            while await waiting(url) < 1:
+                assert not second.done()
+                await asyncio.sleep(0.01)
+            if not stored:
+                raise ConnectionResetError
+    keys = await second
+    assert (keys[shared] == first[shared]) is stored
+    assert await case.ring.fetch([shared, other]) == keys
 
 
 async def waiting(url: str) -> int:
