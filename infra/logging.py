@@ -19,10 +19,10 @@ import structlog
 # The keys under which a word may be logged. Each value must be a word of the product, never of its users.
 WORDS = frozenset(
     {
-        "broker", "category", "command", "error", "event_type", "fingerprint", "format", "ground",
-        "group", "host", "kind", "method", "migration", "namespace", "outcome", "phase", "route",
-        "scope", "signal", "stage", "state", "status", "step", "topic", "transport", "version",
-        "view", "where", "work",
+        "broker", "category", "cause", "command", "error", "event_type", "fingerprint", "format",
+        "ground", "group", "host", "kind", "method", "migration", "namespace", "outcome", "phase",
+        "route", "scope", "signal", "stage", "state", "status", "step", "topic", "transport", "tree",
+        "version", "view", "where", "work",
     }
 )  # fmt: skip
 WORD = re.compile(r"[A-Za-z0-9_.,:/{}<>\[\]-]{1,120}")

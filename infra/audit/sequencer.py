@@ -67,11 +67,11 @@ class Sequencer:
                 await self._lead(stop)
             return STANDBY_SECONDS
         except Unavailable as error:
-            log.warning("sequencer_waits", tree=self._source.log, reason=str(error))
+            log.warning("sequencer_waits", tree=self._source.log, error=type(error).__name__)
             pause = STANDBY_SECONDS
         except (TreeUnfit, LogDiffers, FolderUnfit) as error:
             # Again and again, until a person has mended it: /readyz says it too.
-            log.error("tree_unfit", tree=self._source.log, fault=str(error))
+            log.error("tree_unfit", tree=self._source.log, error=type(error).__name__)
             pause = FAULT_SECONDS
         await self._lease.release()
         return pause

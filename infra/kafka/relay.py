@@ -239,9 +239,7 @@ class Relay:
                 await self._settle(publisher, await sending)
         finally:
             under_way = [it for it in (reading, sending) if it is not None]
-            for task in under_way:
-                task.cancel()
-            await asyncio.gather(*under_way, return_exceptions=True)
+            await ended(*under_way)
 
     async def _learn_births(self, partitioning: Partitioning, chunk: Sequence[Notification]) -> None:
         if unknown := partitioning.unknown(chunk):

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from uuid import UUID
 
 from uuid_utils.compat import uuid7
@@ -83,8 +84,9 @@ class WebhookDesk:
 
 
 def _seen(endpoint: Endpoint, progress: Progress | None, last: int) -> Seen:
-    followed, cursor = (-1, 0) if progress is None else (progress.begun, progress.cursor)
-    if progress is None or followed < endpoint.told:
+    progress = progress or Progress(-1, 0)
+    if progress.begun < endpoint.told:
         # Nobody has taken up yet what was said of it last.
-        progress = Progress(endpoint.told, min(endpoint.cursor_of(followed, cursor), last))
+        cursor = endpoint.cursor_of(progress.begun, progress.cursor)
+        progress = replace(progress, begun=endpoint.told, cursor=min(cursor, last))
     return Seen(endpoint, progress, max(0, last - progress.cursor))
