@@ -1,7 +1,8 @@
 """Drafts of a file in batches; those of a big file come from a process of its own.
 
 Reading and validating a row takes about as long as sealing and storing it, and Python has one core a process.
-Until that process has started, the first batches are drafted here: equal rows make equal drafts.
+Until that process has started, the first batches are drafted here where they can be had at once: equal rows
+make equal drafts.
 """
 
 import asyncio
@@ -48,6 +49,12 @@ class DraftedFile:
     now: datetime
     rows: int = 0
 
+    @property
+    def begins_at_once(self) -> bool:
+        """Whether its first rows come without all of it, or of a file that is joined to it, being read."""
+        kinds = {it.lower() for it in self.path.suffixes}
+        return not self.mapping.joins and kinds.isdisjoint((".vcf", ".vcard"))
+
     def batches(self) -> Iterator[Batch]:
         """All of it. Raises `BadFile`."""
         drafting = Drafting(self.mapping, Names(self.blind, self.mapping.realm), self.now)
@@ -83,7 +90,7 @@ async def _beside(file: DraftedFile) -> AsyncIterator[NextBatch]:
     process = context.Process(target=_draft, args=(file, theirs), name="lethe-drafting", daemon=True)
     process.start()
     theirs.close()
-    beginning: Iterator[Batch] | None = replace(file).batches()
+    beginning = replace(file).batches() if file.begins_at_once else None
     turn, ended, told = asyncio.Lock(), False, 0
 
     async def following() -> Batch | None:

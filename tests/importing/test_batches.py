@@ -1,12 +1,13 @@
 """Batches come the same from this process and from one of its own."""
 
 import multiprocessing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from infra.importing.batches import BATCH, BIG_BYTES, Batch, DraftedFile, NextBatch, batches_of
-from infra.importing.mapping import load_mapping
+from infra.importing.mapping import Join, load_mapping
 from infra.importing.rows import BadFile
 from tests.importing.drafted import BLIND, NOW, written
 
@@ -42,6 +43,14 @@ async def test_a_big_file_is_drafted_elsewhere_and_comes_out_the_same(tmp_path: 
     file = big(tmp_path)
     assert await handed_out(file) == list(file.batches())
     assert file.rows > BATCH
+
+
+def test_a_file_whose_first_rows_need_all_of_it_is_not_begun_here(tmp_path: Path) -> None:
+    file = DraftedFile(tmp_path / "people.csv", load_mapping("customers"), BLIND, NOW)
+    joins = (Join(file="places.csv", column="place", matches="key", prefix="place."),)
+    joined = replace(file, mapping=file.mapping.model_copy(update={"joins": joins}))
+    cards = replace(file, path=tmp_path / "people.vcf.gz")
+    assert [it.begins_at_once for it in (file, joined, cards)] == [True, False, False]
 
 
 async def test_a_fault_far_down_in_a_big_file_is_told(tmp_path: Path) -> None:
