@@ -26,7 +26,6 @@ from tests.eventlogs import (
     PostgresLog,
     SteppingClock,
     context,
-    memory_log,
     postgres_log,
 )
 
@@ -38,21 +37,6 @@ def snapshots_of(log: Log) -> Snapshots:
     if isinstance(log, MemoryLog):
         return MemoryAggregateSnapshots(log.store)
     return PostgresAggregateSnapshots(log.pool, log.mapper, KEY)
-
-
-@pytest.fixture(params=["postgres", "memory"])
-def url(request: pytest.FixtureRequest) -> str | None:
-    found: str | None = request.getfixturevalue("database_url") if request.param == "postgres" else None
-    return found
-
-
-@pytest.fixture
-async def log(url: str | None, tmp_path: Path) -> AsyncIterator[Log]:
-    if url is None:
-        yield memory_log()
-        return
-    async with postgres_log(url, tmp_path) as it:
-        yield it
 
 
 @pytest.fixture

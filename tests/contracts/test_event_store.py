@@ -1,9 +1,7 @@
 """The contract of the event log, on PostgreSQL and on its in-memory twin."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -21,26 +19,9 @@ from tests.eventlogs import (
     append_all,
     context,
     mapped,
-    memory_log,
-    postgres_log,
     read_all,
     registrations,
 )
-
-
-@pytest.fixture(params=["postgres", "memory"])
-def url(request: pytest.FixtureRequest) -> str | None:
-    found: str | None = request.getfixturevalue("database_url") if request.param == "postgres" else None
-    return found
-
-
-@pytest.fixture
-async def log(url: str | None, tmp_path: Path) -> AsyncIterator[Log]:
-    if url is None:
-        yield memory_log()
-        return
-    async with postgres_log(url, tmp_path) as it:
-        yield it
 
 
 async def test_what_is_appended_is_loaded_again_in_order_and_sealed(log: Log) -> None:
